@@ -1,0 +1,1 @@
+"""Judges a history of a Kafka-style log; see `kafka.check`."""

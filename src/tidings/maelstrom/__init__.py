@@ -1,0 +1,1 @@
+"""The log as a Maelstrom node: JSON lines on stdio, the kafka workload, five designs."""

@@ -1,0 +1,1 @@
+"""Stores that implement the ports, each on its own."""
