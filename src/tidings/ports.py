@@ -1,1 +1,132 @@
-"""The ports: what the engine asks of the outside. Their docstrings are the contract."""
+"""The ports: all that the engine asks of the outside. Their docstrings are the contract.
+
+Every call has a deadline of the store's own and ends: no call waits for ever. Names and slots belong
+to one journal; a store object serves one journal, whose name is part of every key that it uses.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from tidings.types import Slot
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """The slot now holds the entry, for good."""
+
+
+@dataclass(frozen=True, slots=True)
+class Occupied:
+    """The slot was filled before; nothing was changed.
+
+    It may be this very entry that fills it, if an earlier try was unsettled. `entry` is what the
+    slot holds, where the store learns that for free.
+    """
+
+    entry: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Trimmed:
+    """The slot lies below the trim boundary: it was filled once and can never be filled again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unsettled:
+    """No answer in time. The slot may hold the entry, or may come to hold it still.
+
+    Never a failure: repeat the same append to the same slot until it is settled.
+    """
+
+    reason: str = ""
+
+
+AppendOutcome = Appended | Occupied | Trimmed | Unsettled
+
+
+class OrderStore(Protocol):
+    """The linearizable store that orders everything: slots, and a few named cells."""
+
+    entry_bytes_max: int
+    """The largest entry that fits a slot."""
+
+    inline_bytes_max: int
+    """Record batches up to this size are best kept in the entry; larger ones go to a blob."""
+
+    async def append(self, slot: Slot, entry: bytes) -> AppendOutcome:
+        """Fill `slot` with `entry` if it is empty: one compare-and-swap.
+
+        Slots are filled without gaps: the caller appends to *n* only when it knows that *n - 1*
+        is filled. Whether *n* was trimmed is decided in the same atomic step.
+        """
+
+    async def read(self, start: Slot, count_max: int) -> list[bytes] | Trimmed:
+        """Return the entries from `start` on, in order, up to the first empty slot.
+
+        Linearizable: an empty list means that at some moment of this call `start` was empty, so
+        that every append which had been settled before the call lies below it.
+
+        Raises:
+            Unavailable: No answer in time.
+        """
+
+    async def trim(self, below: Slot) -> None:
+        """Let go of the slots below `below`, if the store can; never moves the boundary back.
+
+        Raises:
+            Unavailable: No answer in time; some slots may be gone.
+        """
+
+    async def read_cell(self, name: str) -> bytes | None:
+        """Return a cell's value, linearizably; None if it was never set.
+
+        Raises:
+            Unavailable: No answer in time.
+        """
+
+    async def swap_cell(self, name: str, old: bytes | None, new: bytes) -> bool:
+        """Set a cell if it holds `old` (None: if it was never set); return whether it was set.
+
+        Raises:
+            Indeterminate: No answer in time; the swap may still happen.
+        """
+
+
+class BlobStore(Protocol):
+    """Immutable bytes under names that are used once."""
+
+    async def put(self, name: str, data: bytes) -> None:
+        """Store a blob; durable when this returns. Repeating it with the same data is harmless.
+
+        Raises:
+            Unavailable: Not known to be stored; put it again.
+        """
+
+    async def get(self, name: str) -> bytes | None:
+        """Return a blob's bytes; None if it certainly was not stored when the call began.
+
+        Where a store's reads may be stale, the adapter makes sure before it says None.
+
+        Raises:
+            Unavailable: No answer in time.
+        """
+
+
+class Peers(Protocol):
+    """The other nodes. Messages may be lost, delayed, doubled and reordered; never altered."""
+
+    node_id: str
+    """This node."""
+
+    node_ids: list[str]
+    """Every node that may exist, this one included."""
+
+    def send(self, node_id: str, message: bytes) -> None:
+        """Send a message to another node; never waits, promises nothing."""
+
+
+class Clock(Protocol):
+    """The wall clock. Deadlines and intervals use the event loop's own time instead."""
+
+    def now_ms(self) -> int:
+        """Return milliseconds since 1970, UTC. May jump."""

@@ -1,0 +1,228 @@
+"""The fold: the cluster's state is what you get by applying the journal's entries in order.
+
+`State.apply` is deterministic and total: any entry that decodes can be applied, on every node, with
+the same results. An operation that makes no sense is refused, never an exception.
+
+    F1  entries are applied in slot order, each once, none skipped;
+    F2  a submission is applied at most once: its origin's numbers only go up, and none is applied
+        after its last slot (so numbers that can no longer come may be forgotten);
+    F3  a committed offset goes back only when asked to;
+    F4  every entry of the index is one batch of the journal (index ⊆ journal).
+
+The index in memory is part of the state only as far as pruning allows: `prune` drops what pages
+hold, at any time, without changing any answer.
+"""
+
+from tidings.core.entry import (
+    Append,
+    CommitOffsets,
+    CreateTopic,
+    Entry,
+    InBlob,
+    Inline,
+    MarkPagesDurable,
+    Operation,
+    Submission,
+)
+from tidings.core.pages import PAGE_SLOTS, InEntry, Page, PageSection
+from tidings.core.partition import START, Partition
+from tidings.core.producers import PlacedBatch, Verdict
+from tidings.core.results import Done, Placed, Reason, Refused, Result
+from tidings.types import Offset, Slot, TopicPartition
+
+PRODUCER_IDLE_MS_MAX = 24 * 60 * 60 * 1000
+"""Producers that placed nothing for this long are forgotten (Kafka: producer.id.expiration.ms)."""
+
+TOPIC_PARTITIONS_MAX = 10_000
+
+Applied = tuple[Submission, list[Result] | None]
+"""A submission with its results; None when it was dropped (repeated or expired)."""
+
+_REFUSALS = {
+    Verdict.FENCED: Refused(Reason.FENCED),
+    Verdict.OUT_OF_ORDER: Refused(Reason.OUT_OF_ORDER_SEQUENCE),
+}
+
+
+class State:
+    """The state after folding the slots below `next_slot`."""
+
+    def __init__(self) -> None:
+        # The slot whose entry is applied next.
+        self.next_slot = Slot(0)
+        # Partition count of each topic.
+        self.topics: dict[str, int] = {}
+        # Partitions that ever got records; the others of a topic are empty.
+        self.partitions: dict[TopicPartition, Partition] = {}
+        # Committed offsets by group.
+        self.groups: dict[str, dict[TopicPartition, Offset]] = {}
+        # Of each origin, the number and last slot of the newest submission that was applied.
+        self.origins: dict[str, tuple[int, Slot]] = {}
+        # Pages sealed but not known to be durable, oldest first.
+        self.unwritten: dict[int, Page] = {}
+        # Pages below are durable.
+        self.durable_pages = 0
+        # Index entries in memory, all partitions together.
+        self.index_size = 0
+        # Partitions with records since the last seal, in order of appearance.
+        self._touched: dict[TopicPartition, None] = {}
+        # Partitions that may have durable entries in memory: what `prune` has to look at.
+        self._prunable: dict[TopicPartition, None] = {}
+
+    # Entries ------------------------------------------------------------------------------------
+
+    def apply(self, slot: Slot, entry: Entry) -> list[Applied]:
+        """Fold the entry of the next slot; return what became of each of its submissions."""
+        assert slot == self.next_slot, f"F1: slot {slot} applied when {self.next_slot} is next"
+        applied: list[Applied] = []
+        for position, submission in enumerate(entry.submissions):
+            if self.is_settled(submission.origin, submission.number) or slot > submission.last_slot:
+                applied.append((submission, None))
+                continue
+            self.origins[submission.origin] = (submission.number, submission.last_slot)
+            results = [
+                self._apply_operation(operation, InEntry(slot, position, place), entry.published_ms)
+                for place, operation in enumerate(submission.operations)
+            ]
+            applied.append((submission, results))
+        self.next_slot = Slot(slot + 1)
+        if self.next_slot % PAGE_SLOTS == 0:
+            self._seal(slot // PAGE_SLOTS, entry.published_ms)
+        return applied
+
+    def is_settled(self, origin: str, number: int) -> bool:
+        """Whether this submission, or a later one of its origin, has been applied."""
+        newest = self.origins.get(origin)
+        return newest is not None and newest[0] >= number
+
+    def _apply_operation(self, operation: Operation, place: InEntry, now_ms: int) -> Result:
+        match operation:
+            case Append():
+                return self._append(operation, place, now_ms)
+            case CommitOffsets():
+                return self._commit(operation)
+            case CreateTopic():
+                return self._create(operation)
+            case MarkPagesDurable():
+                return self._mark_durable(operation.page)
+
+    def has_partition(self, partition: TopicPartition) -> bool:
+        """Whether the topic exists and has this partition."""
+        return 0 <= partition.partition < self.topics.get(partition.topic, 0)
+
+    def _append(self, operation: Append, place: InEntry, now_ms: int) -> Result:
+        if not self.has_partition(operation.partition):
+            return Refused(Reason.UNKNOWN_TOPIC_OR_PARTITION)
+        if operation.record_count < 1:
+            return Refused(Reason.INVALID)
+        partition = self.partitions.get(operation.partition)
+        if partition is None:
+            partition = self.partitions[operation.partition] = Partition()
+        if operation.producer is not None:
+            match partition.producers.check(operation.producer, operation.record_count):
+                case PlacedBatch() as batch:
+                    return Placed(batch.base_offset, duplicate=True)
+                case Verdict() as verdict:
+                    return _REFUSALS[verdict]
+                case None:
+                    pass
+        where: InEntry | InBlob
+        match operation.payload:
+            case Inline():
+                where = place
+            case InBlob() as where:
+                pass
+        base = partition.append(operation.record_count, now_ms, where)
+        if operation.producer is not None:
+            partition.producers.record(operation.producer, operation.record_count, base, now_ms)
+        self.index_size += 1
+        self._touched[operation.partition] = None
+        return Placed(base)
+
+    def _create(self, operation: CreateTopic) -> Result:
+        if not operation.topic or not 1 <= operation.partition_count <= TOPIC_PARTITIONS_MAX:
+            return Refused(Reason.INVALID)
+        if operation.topic in self.topics:
+            return Done(changed=False)
+        self.topics[operation.topic] = operation.partition_count
+        return Done()
+
+    def _commit(self, operation: CommitOffsets) -> Result:
+        if not all(
+            self.has_partition(partition) and offset >= 0 for partition, offset in operation.offsets
+        ):
+            return Refused(Reason.UNKNOWN_TOPIC_OR_PARTITION)
+        committed = self.groups.setdefault(operation.group, {})
+        for partition, offset in operation.offsets:
+            if operation.may_move_back or offset > committed.get(partition, -1):
+                committed[partition] = offset
+        return Done()
+
+    # Pages --------------------------------------------------------------------------------------
+
+    def _seal(self, number: int, now_ms: int) -> None:
+        sections = []
+        for name in self._touched:
+            partition = self.partitions[name]
+            sections.append(PageSection(name, partition.seal(number)))
+            partition.producers.forget(now_ms - PRODUCER_IDLE_MS_MAX)
+        self.unwritten[number] = Page(number, sections)
+        self._touched.clear()
+        # F2: a submission of these origins that could still come has expired.
+        self.origins = {
+            origin: newest for origin, newest in self.origins.items() if newest[1] >= self.next_slot
+        }
+
+    def _mark_durable(self, page: int) -> Result:
+        if page * PAGE_SLOTS >= self.next_slot:
+            return Refused(Reason.INVALID)
+        if page < self.durable_pages:
+            return Done(changed=False)
+        for number in range(self.durable_pages, page + 1):
+            for name in (part.partition for part in self.unwritten.pop(number).sections):
+                self.partitions[name].mark_durable(number)
+                self._prunable[name] = None
+        self.durable_pages = page + 1
+        return Done()
+
+    def prune(self, index_entries_max: int) -> int:
+        """Drop durable index entries below the lowest committed offsets; return how many.
+
+        If more than `index_entries_max` entries are left, committed or not, durable ones are
+        dropped as well, until it fits or none is left.
+        """
+        before = self.index_size
+        lowest = self._lowest_committed()
+        for name in list(self._prunable):
+            self._prune_partition(name, lowest.get(name, START))
+        for name in list(self._prunable):
+            if self.index_size <= index_entries_max:
+                break
+            self._prune_partition(name, self.partitions[name].end_offset)
+        return before - self.index_size
+
+    def _prune_partition(self, name: TopicPartition, below: Offset) -> None:
+        partition = self.partitions[name]
+        self.index_size -= partition.prune(below)
+        if partition.start_offset >= partition.durable_offset:
+            del self._prunable[name]
+
+    def _lowest_committed(self) -> dict[TopicPartition, Offset]:
+        lowest: dict[TopicPartition, Offset] = {}
+        for committed in self.groups.values():
+            for name in self._prunable:
+                offset = committed.get(name)
+                if offset is not None:
+                    lowest[name] = min(offset, lowest.get(name, offset))
+        return lowest
+
+    # Questions ----------------------------------------------------------------------------------
+
+    def end_offset(self, name: TopicPartition) -> Offset:
+        """The next offset of a partition; 0 for one without records."""
+        partition = self.partitions.get(name)
+        return partition.end_offset if partition else START
+
+    def committed_offset(self, group: str, name: TopicPartition) -> Offset | None:
+        """The next offset that the group wants to read, if it ever committed one."""
+        return self.groups.get(group, {}).get(name)
