@@ -36,11 +36,12 @@ class Log:
         for offset, message in zip(batch.offsets, batch.messages, strict=True):
             if offset is None:
                 continue
-            known = message_at.setdefault(offset, message)
-            if known != message:
-                self.rivals_at.setdefault(offset, {}).setdefault(message, event_index)
-            elif offset not in self.witness_at:
+            known = message_at.get(offset)
+            if known is None:
+                message_at[offset] = message
                 self.witness_at[offset] = event_index
+            elif known != message:
+                self.rivals_at.setdefault(offset, {}).setdefault(message, event_index)
 
     def messages_at(self, offset: int) -> dict[Message, int]:
         """Return every message seen at an offset with the event that first showed it."""
