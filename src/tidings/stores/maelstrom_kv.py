@@ -2,8 +2,11 @@
 
 from typing import Protocol
 
-from tidings.errors import Indeterminate, TidingsError
+from tidings.errors import Indeterminate, TidingsError, Unavailable
 from tidings.types import Json
+
+DEFINITE_CODES = (1, 10, 11, 12, 14, 20, 21, 22, 30)
+"""The errors of the protocol that say: it did not happen and will not."""
 
 
 class CallFailed(TidingsError):
@@ -40,8 +43,17 @@ class KeyValue:
         self._service = service
         self._timeout_s = timeout_s
 
-    async def _call(self, body: dict[str, Json]) -> dict[str, Json]:
-        return await self._caller.call(self._service, body, timeout_s=self._timeout_s)
+    async def _call(
+        self, body: dict[str, Json], *, expected: tuple[int, ...] = ()
+    ) -> dict[str, Json] | None:
+        """Return the reply, or None when it is an error whose code is `expected`."""
+        try:
+            return await self._caller.call(self._service, body, timeout_s=self._timeout_s)
+        except CallFailed as failed:
+            if failed.code in expected:
+                return None
+            kind = Unavailable if failed.code in DEFINITE_CODES else Indeterminate
+            raise kind(f"{self._service} refused {body['type']}: {failed}") from failed
 
     async def read(self, key: str, *, default: Json = None) -> Json:
         """Return the value of `key`, or `default` when the service says it does not exist.
@@ -50,19 +62,18 @@ class KeyValue:
 
         Raises:
             Indeterminate: No answer in time.
+            Unavailable: The service refused.
         """
-        try:
-            return (await self._call({"type": "read", "key": key}))["value"]
-        except CallFailed as failed:
-            if failed.code == CallFailed.KEY_DOES_NOT_EXIST:
-                return default
-            raise
+        body = {"type": "read", "key": key}
+        reply = await self._call(body, expected=(CallFailed.KEY_DOES_NOT_EXIST,))
+        return default if reply is None else reply["value"]
 
     async def write(self, key: str, value: Json) -> None:
         """Set `key`, whatever it held.
 
         Raises:
             Indeterminate: No answer in time; the write may still happen.
+            Unavailable: The service refused.
         """
         await self._call({"type": "write", "key": key, "value": value})
 
@@ -75,14 +86,21 @@ class KeyValue:
 
         Raises:
             Indeterminate: No answer in time; the swap may still happen.
+            Unavailable: The service refused, for another reason than what the key holds.
         """
         body = {"type": "cas", "key": key, "from": old, "to": new, "create_if_not_exists": create}
-        try:
-            await self._call(body)
-        except CallFailed as failed:
-            if failed.code in (CallFailed.KEY_DOES_NOT_EXIST, CallFailed.PRECONDITION_FAILED):
-                return False
-            if not failed.definite:
-                raise Indeterminate(failed.text) from failed
-            raise
-        return True
+        mismatch = (CallFailed.KEY_DOES_NOT_EXIST, CallFailed.PRECONDITION_FAILED)
+        return await self._call(body, expected=mismatch) is not None
+
+    async def create(self, key: str, value: Json) -> bool:
+        """Set `key` if it does not exist; return whether it holds `value` now.
+
+        Repeating it is harmless. For a key that is only ever set by `create`, the answer is final
+        on seq-kv as well: a view too old to know the key is left for the newest state, and a view
+        that knows it knows its only value.
+
+        Raises:
+            Indeterminate: No answer in time; the key may still be set.
+            Unavailable: The service refused, for another reason than what the key holds.
+        """
+        return await self.compare_and_swap(key, value, value, create=True)

@@ -1,1 +1,38 @@
-"""To be written."""
+"""The designs of challenge 5b, one module each; `docs/designs.md` tells their story.
+
+A design's module has `create(network, rng) -> Design`. Only the chosen one is imported: a node
+must answer soon after its start.
+"""
+
+import random
+from importlib import import_module
+
+from tidings.errors import InvalidRequest
+from tidings.maelstrom.design import Design, Network
+from tidings.maelstrom.node import MakeDesign
+
+MODULES = {
+    "journal": "tidings.maelstrom.designs.journal",
+    "naive": "tidings.maelstrom.designs.naive",
+    "offset-list": "tidings.maelstrom.designs.offset_list",
+    "local-index": "tidings.maelstrom.designs.local_index",
+    "gossip": "tidings.maelstrom.designs.gossip",
+}
+"""Every design by its name, the default first."""
+
+
+def load(name: str) -> MakeDesign:
+    """Import the design called `name` and return its constructor.
+
+    Raises:
+        InvalidRequest: There is no such design.
+    """
+    if name not in MODULES:
+        raise InvalidRequest(f"no design {name!r}; choose one of {', '.join(MODULES)}")
+    module = import_module(MODULES[name])
+
+    def create(network: Network, rng: random.Random) -> Design:
+        design: Design = module.create(network, rng)
+        return design
+
+    return create

@@ -1,0 +1,125 @@
+"""`naive`: the whole log of a key is one value.
+
+    lin-kv   co_<key>   committed offset
+    seq-kv   <key>      [[message, offset, tag], …]: everything ever sent to the key
+
+A send reads the list, adds its message and swaps the list back, until no other node was faster.
+The tag is new for each batch of sends: when the answer to a swap is lost, the tag in the list
+tells that it was done, and it is never done twice. As no list ever comes back, a swap from an old
+list can never succeed late.
+
+Costs, in calls to services (a call is two messages): send 2, and 3 more for each lost race (all
+sends that wait for the same key on one node share them); poll 1 a key; commit 1 a key; list 1 a
+key. And n messages of a key make each of these calls carry n messages: sending n of them moves
+n² through the network.
+
+What breaks it: nothing that loses or repeats a message. It is slow: under contention only one
+node wins each round, and a long log is moved as a whole, over and over.
+"""
+
+import asyncio
+import random
+from collections.abc import Mapping, Sequence
+
+from tidings.errors import TidingsError, Unavailable
+from tidings.maelstrom.committed_offsets import CALL_TIMEOUT_S, CommittedOffsets
+from tidings.maelstrom.concurrently import Backoff, for_each
+from tidings.maelstrom.design import Body, Network, Polled
+from tidings.maelstrom.freshness import Freshness
+from tidings.maelstrom.group_commit import GroupCommit
+from tidings.maelstrom.layout import log_name
+from tidings.stores.maelstrom_kv import KeyValue
+from tidings.types import Json
+
+Entry = tuple[Json, int, str]
+"""Message, offset, tag."""
+
+
+class Naive:
+    """The design; see the module."""
+
+    def __init__(self, network: Network, rng: random.Random) -> None:
+        self._rng = rng
+        self._kv = KeyValue(network, "seq-kv", timeout_s=CALL_TIMEOUT_S)
+        self._freshness = Freshness(network, self._kv, rng)
+        self._committed = CommittedOffsets(network, rng)
+        self._sends = GroupCommit(self._append)
+
+    async def run(self) -> None:
+        """Publish what is sent and keep the view of seq-kv fresh."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._sends.run())
+            tasks.create_task(self._freshness.run())
+
+    async def send(self, key: str, message: Json) -> int:
+        """Append a message; see `Design.send`."""
+        return await self._sends.send(key, message)
+
+    async def _append(self, key: str, messages: Sequence[Json]) -> Sequence[int]:
+        tag = f"{self._rng.getrandbits(64):016x}"
+        backoff = Backoff(self._rng)
+        while True:
+            try:
+                offsets = await self._try_append(key, messages, tag)
+                if offsets:
+                    return offsets
+                await self._freshness.renew()
+            except TidingsError:
+                pass  # if a swap was done all the same, the next look at the list shows it
+            await backoff.pause()
+
+    async def _try_append(self, key: str, messages: Sequence[Json], tag: str) -> Sequence[int]:
+        log = await self._read(key)
+        done = [offset for _, offset, owner in log if owner == tag]
+        if done:
+            return done
+        offsets = range(len(log), len(log) + len(messages))
+        entries = [(m, o, tag) for m, o in zip(messages, offsets, strict=True)]
+        swapped = await self._kv.compare_and_swap(
+            log_name(key), log, [*log, *entries], create=not log
+        )
+        return offsets if swapped else ()
+
+    async def _read(self, key: str) -> list[Entry]:
+        log: list[Entry] = await self._kv.read(log_name(key), default=[])
+        return log
+
+    async def poll(self, offsets: Mapping[str, int]) -> Polled:
+        """Return what a recent state of seq-kv holds from each offset on; see `Design.poll`.
+
+        Raises:
+            Unavailable: seq-kv answered for no key.
+        """
+        polled: Polled = {}
+        failures: list[TidingsError] = []
+
+        async def poll_key(item: tuple[str, int]) -> None:
+            key, start = item
+            try:
+                log = await self._read(key)
+            except TidingsError as failure:
+                failures.append(failure)
+                return
+            polled[key] = [(offset, message) for message, offset, _ in log[start:]]
+
+        self._freshness.want()
+        await for_each(offsets.items(), poll_key)
+        if failures and not polled:
+            raise Unavailable(f"no key could be read: {failures[0]}")
+        return {key: records for key, records in polled.items() if records}
+
+    async def commit_offsets(self, offsets: Mapping[str, int]) -> None:
+        """Remember how far consumers are; see `Design.commit_offsets`."""
+        await self._committed.commit(offsets)
+
+    async def list_committed_offsets(self, keys: Sequence[str]) -> dict[str, int]:
+        """Tell how far consumers are; see `Design.list_committed_offsets`."""
+        return await self._committed.list(keys)
+
+    def handle_message(self, source: str, body: Body) -> None:
+        """Ignore it: nodes of this design do not talk to each other."""
+
+
+def create(network: Network, rng: random.Random) -> Naive:
+    """Return the design for one node."""
+    return Naive(network, rng)
