@@ -1,0 +1,258 @@
+"""The command line: turns options into settings and puts the parts together.
+
+Each command imports what it needs when it runs: a node must answer soon after its start.
+"""
+
+import os
+import random
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import click
+
+import tidings
+from tidings.errors import InvalidRequest
+
+_Command = TypeVar("_Command", bound=Callable[..., object])
+
+_FAULTS = ("partition", "kill", "pause")
+_POSITIVE = click.IntRange(min=1)
+_NOT_NEGATIVE = click.FloatRange(min=0)
+_ABOVE_ZERO = click.FloatRange(min=0, min_open=True)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(tidings.__version__, message="tidings %(version)s")
+def main() -> None:
+    """A Kafka-style log that keeps nothing on its nodes."""
+    if not __debug__:
+        raise click.UsageError(
+            "Python was started with -O or PYTHONOPTIMIZE, which removes the checks that Tidings "
+            "relies on. Start it without."
+        )
+
+
+def _design_option(command: _Command) -> _Command:
+    option = click.option(
+        "--design",
+        default="journal",
+        show_default=True,
+        callback=_design,
+        help="One of this project's designs: journal, gossip, local-index, offset-list, naive.",
+    )
+    return option(command)
+
+
+def _design(context: click.Context, parameter: click.Parameter, name: str) -> str:
+    del context, parameter
+    from tidings.maelstrom.designs import MODULES
+
+    if name not in MODULES:
+        raise click.BadParameter(f"{name!r} is no design. Choose one of {', '.join(MODULES)}.")
+    return name
+
+
+def _concurrency(
+    context: click.Context, parameter: click.Parameter, text: str
+) -> Callable[[int], int]:
+    """Return a function from the number of nodes to that of workers."""
+    del context, parameter
+    digits = text.removesuffix("n")
+    if not digits.isdecimal() or int(digits) < 1:
+        raise click.BadParameter(f"{text!r} is no number of workers. Say 10, or 2n for two a node.")
+    count = int(digits)
+    return lambda node_count: count * node_count if text.endswith("n") else count
+
+
+def _faults(context: click.Context, parameter: click.Parameter, text: str) -> tuple[str, ...]:
+    del context, parameter
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
+    if names in {("none",), ("",)}:
+        return ()
+    for name in names:
+        if name not in _FAULTS:
+            raise click.BadParameter(
+                f"{name!r} is no fault. Say none, or some of {', '.join(_FAULTS)} with commas."
+            )
+    return names
+
+
+def _executable(
+    context: click.Context, parameter: click.Parameter, file: Path | None
+) -> Path | None:
+    del context, parameter
+    if file is not None and not os.access(file, os.X_OK):
+        raise click.BadParameter(f"{file} is not executable. Try: chmod +x {file}")
+    return file
+
+
+@main.command()
+@click.option(
+    "-w",
+    "--workload",
+    type=click.Choice(["kafka"]),
+    default="kafka",
+    help="What clients do; there is only the kafka workload.",
+)
+@click.option(
+    "--bin",
+    "binary",
+    type=click.Path(exists=True, dir_okay=False, resolve_path=True, path_type=Path),
+    callback=_executable,
+    help="The node to run, in any language; without it, this project's own.",
+)
+@_design_option
+@click.option("--node-count", type=_POSITIVE, default=5, show_default=True)
+@click.option(
+    "--concurrency",
+    default="1n",
+    show_default=True,
+    callback=_concurrency,
+    help="How many clients work at once; 2n is two a node.",
+)
+@click.option("--time-limit", type=_ABOVE_ZERO, default=60, show_default=True, help="Seconds.")
+@click.option(
+    "--rate", type=_NOT_NEGATIVE, default=5, show_default=True, help="Operations a second."
+)
+@click.option(
+    "--latency",
+    type=_NOT_NEGATIVE,
+    default=0,
+    show_default=True,
+    help="Mean delay of messages that involve no client, in milliseconds.",
+)
+@click.option(
+    "--latency-dist",
+    type=click.Choice(["constant", "uniform", "exponential"]),
+    default="constant",
+    show_default=True,
+)
+@click.option(
+    "--nemesis",
+    default="none",
+    show_default=True,
+    callback=_faults,
+    help="What goes wrong: partition, kill, pause, or several with commas.",
+)
+@click.option(
+    "--nemesis-interval",
+    type=_ABOVE_ZERO,
+    default=10,
+    show_default=True,
+    help="Mean seconds between the steps of a fault.",
+)
+@click.option("--max-writes-per-key", type=_POSITIVE, default=16, show_default=True)
+@click.option(
+    "--recovery-time",
+    type=_NOT_NEGATIVE,
+    default=10,
+    show_default=True,
+    help="Seconds of quiet before the final polls.",
+)
+@click.option("--seed", type=int, help="Repeats the choices of an earlier run.")
+@click.option(
+    "--store",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where history, results and logs go; without it, store/ and the time.",
+)
+@click.option("--log-stderr", is_flag=True, help="Show what nodes print to stderr.")
+@click.argument("node_arguments", nargs=-1, type=click.UNPROCESSED, metavar="[-- NODE_ARGUMENTS]")
+def challenge(
+    *,
+    workload: str,
+    binary: Path | None,
+    design: str,
+    node_count: int,
+    concurrency: Callable[[int], int],
+    time_limit: float,
+    rate: float,
+    latency: float,
+    latency_dist: str,
+    nemesis: tuple[str, ...],
+    nemesis_interval: float,
+    max_writes_per_key: int,
+    recovery_time: float,
+    seed: int | None,
+    store: Path | None,
+    log_stderr: bool,
+    node_arguments: tuple[str, ...],
+) -> None:
+    """Run nodes under the kafka workload of challenge 5b, and judge them.
+
+    Stands in for Maelstrom's `test -w kafka`: the same options, the same defaults. Exits with 0
+    when the history is valid, 1 when it is not, 2 when the run could not be carried out and 130
+    when it was interrupted.
+    """
+    from tidings.workbench import challenge as workbench
+    from tidings.workbench.settings import (
+        Fault,
+        LatencyDistribution,
+        Settings,
+    )
+
+    del workload
+    if node_arguments and binary is None:
+        raise click.UsageError("Arguments after -- go to the node that --bin names. Add --bin.")
+    own_node = (sys.executable, "-m", "tidings", "maelstrom", "--design", design)
+    settings = Settings(
+        command=own_node if binary is None else (str(binary), *node_arguments),
+        store=_make_store(store),
+        node_count=node_count,
+        concurrency=concurrency(node_count),
+        time_limit_s=time_limit,
+        rate=rate,
+        latency_ms=latency,
+        latency_distribution=LatencyDistribution(latency_dist),
+        faults=tuple(Fault(name) for name in nemesis),
+        nemesis_interval_s=nemesis_interval,
+        max_writes_per_key=max_writes_per_key,
+        recovery_s=recovery_time,
+        seed=random.SystemRandom().randrange(2**32) if seed is None else seed,
+        log_stderr=log_stderr,
+    )
+    sys.exit(workbench.challenge(settings, say=click.echo, echo=_echo_error))
+
+
+def _echo_error(text: str) -> None:
+    click.echo(text, err=True)
+
+
+def _make_store(path: Path | None) -> Path:
+    store = path or Path("store") / time.strftime("%Y%m%dT%H%M%S")
+    try:
+        store.mkdir(parents=True, exist_ok=path is not None)
+    except FileExistsError:
+        return _make_store(store.with_name(f"{store.name}-{os.getpid()}"))
+    except OSError as error:
+        raise click.UsageError(
+            f"{store} cannot be made: {error.strerror}. Name another directory with --store."
+        ) from error
+    return store
+
+
+@main.command()
+@click.argument("history", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def check(history: Path) -> None:
+    """Judge a saved HISTORY: ours (.jsonl), or Maelstrom's (.edn).
+
+    Exits with 0 when it is valid, 1 when it is not, 2 when it is no history.
+    """
+    from tidings.workbench import challenge as workbench
+
+    try:
+        status = workbench.check_file(history, say=click.echo)
+    except InvalidRequest as error:
+        raise click.UsageError(str(error)) from error
+    sys.exit(status)
+
+
+@main.command()
+@_design_option
+def maelstrom(design: str) -> None:
+    """Be one node: Maelstrom's protocol on stdin and stdout."""
+    from tidings.maelstrom.launch import run
+
+    run(design)
