@@ -118,7 +118,7 @@ def _read_edn_event(line: bytes) -> Event:
 
 def _open(path: Path, mode: Literal["rb", "wb"]) -> BinaryIO:
     if path.suffix != ".gz":
-        return cast("BinaryIO", path.open(mode))
+        return path.open(mode)
     # Without a time in its header the same history gives the same bytes.
     return cast("BinaryIO", gzip.GzipFile(path, mode, mtime=0))
 

@@ -30,7 +30,7 @@ class Batch:
     """What one operation sent to, or polled from, one key, in order; the two lists are parallel."""
 
     offsets: list[int | None] = field(default_factory=list)
-    """None where the client was not told."""
+    """None where the client was not told, or was told a negative offset, which is no place."""
     messages: list[Message] = field(default_factory=list)
 
 
@@ -57,7 +57,9 @@ class Operation:
     """The keys of an assign or subscribe."""
 
 
-_TRANSFERS = ("send", "poll", "txn")
+TRANSFERS = ("send", "poll", "txn")
+"""The kinds of operations that move messages."""
+
 _SUBSCRIPTIONS = ("assign", "subscribe")
 
 
@@ -142,7 +144,7 @@ def _leave_open(invocation: Event, invoked_at: int, completed_at: int) -> Operat
 
 def _read_value(operation: Operation, event: Event) -> None:
     """Fill in what was sent, polled or assigned, as `event` has it."""
-    if operation.f in _TRANSFERS:
+    if operation.f in TRANSFERS:
         for micro_operation in _read_list(event, event.value, "micro-operations"):
             _read_micro_operation(operation, event, micro_operation)
     elif operation.f in _SUBSCRIPTIONS:
@@ -201,15 +203,13 @@ def _read_records(event: Event, key: Json, records: Json, batch: Batch) -> None:
 
 
 def _may_be_offset(value: Json) -> bool:
-    return value is None or (type(value) is int and value >= 0)
+    return value is None or type(value) is int
 
 
 def _read_offset(event: Event, offset: Json) -> int | None:
-    if offset is None:
-        return None
-    if type(offset) is not int or offset < 0:
-        raise _refuse(event, f"the offset {_abridge(offset)} is not an integer from 0 up")
-    return offset
+    if not _may_be_offset(offset):
+        raise _refuse(event, f"the offset {_abridge(offset)} is not an integer")
+    return offset if offset is not None and offset >= 0 else None
 
 
 def _read_message(event: Event, message: Json) -> Message:

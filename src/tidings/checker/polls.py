@@ -1,10 +1,10 @@
 """Judges what consumers were given: in order, without gaps, and only what was really sent.
 
-    int-poll-skip, int-nonmonotonic-poll    within one operation
-    poll-skip, nonmonotonic-poll            from one operation of a process to its next
-    G1a                                     a poll that ended ok returned a message whose send failed
-    precommitted-read                       an operation polled what it sent itself
-    phantom                                 a poll returned what nobody sent
+int-poll-skip, int-nonmonotonic-poll    within one operation
+poll-skip, nonmonotonic-poll            from one operation of a process to its next
+G1a                                     a poll that ended ok returned a message whose send failed
+precommitted-read                       an operation polled what it sent itself
+phantom                                 a poll returned what nobody sent
 """
 
 from tidings.checker.evidence import Evidence

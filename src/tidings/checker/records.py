@@ -1,13 +1,13 @@
 """Judges what became of records: each at one offset, one at each offset, and none lost.
 
-    inconsistent-offsets    one offset was seen to hold different messages
-    duplicate               one message was seen at several offsets
-    lost-write              a later record was polled, but never this one
-    unseen                  an acknowledged record that nobody had polled by the end
+inconsistent-offsets    one offset was seen to hold different messages
+duplicate               one message was seen at several offsets
+lost-write              a later record was polled, but never this one
+unseen                  an acknowledged record that nobody had polled by the end
 """
 
 from tidings.checker.evidence import Evidence
-from tidings.checker.operations import Message, Operation, describe, plain
+from tidings.checker.operations import TRANSFERS, Message, Operation, describe, plain
 from tidings.checker.verdict import Anomaly, Findings
 from tidings.checker.version_order import VersionOrder
 
@@ -19,6 +19,7 @@ def judge_records(evidence: Evidence, findings: Findings) -> None:
         _judge_duplicates(key, order, findings)
         _judge_lost_writes(evidence, key, order, findings)
     _judge_unseen(evidence, findings)
+    _judge_last_polls(evidence, findings)
 
 
 def _judge_offsets(key: str, order: VersionOrder, findings: Findings) -> None:
@@ -123,3 +124,39 @@ def _judge_unseen(evidence: Evidence, findings: Findings) -> None:
                             event_indexes=[operation.completion.index],
                         )
                     )
+
+
+def _judge_last_polls(evidence: Evidence, findings: Findings) -> None:
+    """Report what Jepsen also counts as unseen, so that verdicts agree.
+
+    It subtracts polled from sent messages key by key, one operation after the other, and leaves the
+    polled ones in place where the key is new. Only after the last operation does that show: for a
+    key to which no send was acknowledged, and which no operation that ended ok had polled before.
+    """
+    acknowledged = [op for op in evidence.operations if op.type == "ok" and op.f in TRANSFERS]
+    if not acknowledged:
+        return
+    last = acknowledged.pop()
+    known = dict.fromkeys(last.sends)
+    for operation in acknowledged:
+        known |= dict.fromkeys(operation.sends) | dict.fromkeys(operation.polls)
+    for key, batch in last.polls.items():
+        if key in known:
+            continue
+        for offset, message in zip(batch.offsets, batch.messages, strict=True):
+            if findings.admit("unseen"):
+                sentence = (
+                    f"message {describe(message)} of key {describe(key)} was polled by process "
+                    f"{last.process} in the very last operation only, and no send to that key was "
+                    "ever acknowledged"
+                )
+                findings.keep(
+                    Anomaly(
+                        name="unseen",
+                        key=key,
+                        sentence=sentence,
+                        offsets=[] if offset is None else [offset],
+                        messages=[plain(message)],
+                        event_indexes=[last.completion.index],
+                    )
+                )

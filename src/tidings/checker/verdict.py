@@ -10,7 +10,7 @@ from tidings.types import Json
 INSTANCES_MAX = 32
 """How many instances of each anomaly a verdict keeps; all are counted."""
 
-_ALWAYS_ALLOWED = (
+_ALWAYS_ALLOWED: tuple[str, ...] = (
     "int-send-skip",
     "G0",
     "G0-process",
