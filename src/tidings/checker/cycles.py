@@ -36,7 +36,7 @@ def judge_cycles(evidence: Evidence, findings: Findings, *, ww_deps: bool) -> No
         return
     graph = _build_graph(evidence, ww_deps=ww_deps)
     for component in components(graph.time_nodes(), graph.successors):
-        _judge_component(graph, component, findings)
+        _Entangled(graph, component).judge(findings)
 
 
 def _has_transactions(evidence: Evidence) -> bool:
@@ -70,8 +70,10 @@ def _contradicts_time(evidence: Evidence) -> bool:
 
 @dataclass(slots=True)
 class _Graph:
-    """Nodes are numbers: 2p is the moment of the event at place p, 2p + 1 the operation that ended
-    there (of one that never ended, a place beyond the history).
+    """Operations and moments, and what leads from each to which others.
+
+    Nodes are numbers: 2p is the moment of the event at place p in the history, 2p + 1 the operation
+    that ended there (for one that never ended, a place beyond the history).
     """
 
     evidence: Evidence
@@ -155,49 +157,48 @@ def _link_versions(graph: _Graph) -> None:
                 graph.ww.setdefault(_node_of(before), []).append(_node_of(sender))
 
 
-def _judge_component(graph: _Graph, component: list[int], findings: Findings) -> None:
-    """Name the cycles of one group of entangled operations."""
-    reported = _report(graph, component, graph.ww_successors, "G0", "PL-1", findings)
-    if reported:
-        return
-    reported = _report(graph, component, graph.data_successors, "G1c", "PL-2", findings)
-    reported |= _report(
-        graph, component, graph.ww_and_time_successors, "G0-realtime", "strong-PL-1", findings
-    )
-    if not reported:
-        _report(graph, component, graph.successors, "G1c-realtime", "strong-PL-2", findings)
+@dataclass(slots=True)
+class _Entangled:
+    """Operations, and the moments between them, that all lead to one another."""
 
+    graph: _Graph
+    nodes: list[int]
 
-def _report(
-    graph: _Graph,
-    component: list[int],
-    follow: Successors,
-    cycle_name: str,
-    level: str,
-    findings: Findings,
-) -> bool:
-    """Report the shortest cycle and the level it rules out, if `follow` makes one here."""
-    inside = dict.fromkeys(component)
-    narrowed = components(component, lambda node: [to for to in follow(node) if to in inside])
-    if not narrowed:
-        return False
-    entangled = min(narrowed, key=len)
-    operations = [node for node in sorted(entangled) if node & 1]
-    if findings.admit(cycle_name):
-        cycle = shortest_cycle(operations[0], entangled, follow)
-        findings.keep(_describe_cycle(graph, cycle_name, cycle))
-    name = f"{level}-cycle-exists"
-    if findings.admit(name):
-        indexes = [graph.operation_of[node].completion.index for node in operations]
-        findings.keep(
-            Anomaly(
-                name=name,
-                sentence=f"{len(operations)} operations depend on each other in a circle: {level} "
-                "does not hold",
-                event_indexes=indexes[:_EVENTS_SHOWN_MAX],
-            )
+    def judge(self, findings: Findings) -> None:
+        """Report the strongest names that hold here."""
+        graph = self.graph
+        if self._report(graph.ww_successors, "G0", "PL-1", findings):
+            return
+        reported = self._report(graph.data_successors, "G1c", "PL-2", findings)
+        reported |= self._report(
+            graph.ww_and_time_successors, "G0-realtime", "strong-PL-1", findings
         )
-    return True
+        if not reported:
+            self._report(graph.successors, "G1c-realtime", "strong-PL-2", findings)
+
+    def _report(self, follow: Successors, cycle_name: str, level: str, findings: Findings) -> bool:
+        """Report the level that is ruled out if `follow` makes a cycle here, and such a cycle."""
+        inside = dict.fromkeys(self.nodes)
+        narrowed = components(inside, lambda node: [to for to in follow(node) if to in inside])
+        if not narrowed:
+            return False
+        smallest = min(narrowed, key=len)
+        operations = [node for node in sorted(smallest) if node & 1]
+        if findings.admit(cycle_name):
+            cycle = shortest_cycle(operations[0], smallest, follow)
+            findings.keep(_describe_cycle(self.graph, cycle_name, cycle))
+        name = f"{level}-cycle-exists"
+        if findings.admit(name):
+            indexes = [self.graph.operation_of[node].completion.index for node in operations]
+            findings.keep(
+                Anomaly(
+                    name=name,
+                    sentence=f"{len(operations)} operations depend on each other in a circle, "
+                    f"which {level} rules out",
+                    event_indexes=indexes[:_EVENTS_SHOWN_MAX],
+                )
+            )
+        return True
 
 
 def _describe_cycle(graph: _Graph, name: str, cycle: list[int]) -> Anomaly:

@@ -1,10 +1,12 @@
 """Judges what consumers were given: in order, without gaps, and only what was really sent.
 
-int-poll-skip, int-nonmonotonic-poll    within one operation
-poll-skip, nonmonotonic-poll            from one operation of a process to its next
-G1a                                     a poll that ended ok returned a message whose send failed
-precommitted-read                       an operation polled what it sent itself
-phantom                                 a poll returned what nobody sent
+    int-poll-skip, int-nonmonotonic-poll    within one operation
+    poll-skip, nonmonotonic-poll            from one operation of a process to its next
+    G1a                                     a poll that ended ok returned what a failed send sent
+    precommitted-read                       an operation polled what it sent itself
+    phantom                                 a poll returned what nobody sent
+
+Between operations a process's position counts only while the key stays assigned to it.
 """
 
 from tidings.checker.evidence import Evidence
@@ -86,7 +88,14 @@ def _judge_phantoms(evidence: Evidence, findings: Findings) -> None:
                         f"{describe(key)}, which nobody sent there"
                     )
                     findings.keep(
-                        _of_record("phantom", sentence, operation, key, message, [operation])
+                        _of_record(
+                            "phantom",
+                            sentence,
+                            poll=operation,
+                            key=key,
+                            message=message,
+                            proof=[operation],
+                        )
                     )
 
 
@@ -107,7 +116,14 @@ def _judge_aborted_reads(evidence: Evidence, findings: Findings) -> None:
                         f"{describe(key)}, though process {sender.process}'s send of it failed"
                     )
                     findings.keep(
-                        _of_record("G1a", sentence, operation, key, message, [sender, operation])
+                        _of_record(
+                            "G1a",
+                            sentence,
+                            poll=operation,
+                            key=key,
+                            message=message,
+                            proof=[sender, operation],
+                        )
                     )
 
 
@@ -124,7 +140,12 @@ def _judge_precommitted_reads(evidence: Evidence, findings: Findings) -> None:
                     )
                     findings.keep(
                         _of_record(
-                            "precommitted-read", sentence, operation, key, message, [operation]
+                            "precommitted-read",
+                            sentence,
+                            poll=operation,
+                            key=key,
+                            message=message,
+                            proof=[operation],
                         )
                     )
 
@@ -132,6 +153,7 @@ def _judge_precommitted_reads(evidence: Evidence, findings: Findings) -> None:
 def _of_record(
     name: str,
     sentence: str,
+    *,
     poll: Operation,
     key: str,
     message: Message,

@@ -1,9 +1,11 @@
 """Judges what became of records: each at one offset, one at each offset, and none lost.
 
-inconsistent-offsets    one offset was seen to hold different messages
-duplicate               one message was seen at several offsets
-lost-write              a later record was polled, but never this one
-unseen                  an acknowledged record that nobody had polled by the end
+    inconsistent-offsets    one offset was seen to hold different messages
+    duplicate               one message was seen at several offsets
+    lost-write              a later record was polled, but never this one
+    unseen                  an acknowledged record that nobody had polled by the end
+
+A send counts where it certainly took effect: it was acknowledged, or something it sent was polled.
 """
 
 from tidings.checker.evidence import Evidence

@@ -3,6 +3,7 @@
 Polls and sends, within one operation and between two of a process, are all such steps.
 """
 
+import itertools
 from collections.abc import Iterator
 
 from tidings.checker.operations import Message, Operation, describe, plain
@@ -23,7 +24,7 @@ def unusual_steps(
     first = ranks[0] if ranks else None
     if first is not None and ranks == list(range(first, first + len(ranks))):
         return
-    for earlier, later in zip(messages, messages[1:], strict=False):
+    for earlier, later in itertools.pairwise(messages):
         delta = order.delta(earlier, later)
         if delta != 1:
             yield earlier, later, delta
