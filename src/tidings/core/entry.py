@@ -69,6 +69,21 @@ class MarkPagesDurable(msgspec.Struct, frozen=True, array_like=True, tag=3, gc=F
 Operation = Append | CreateTopic | CommitOffsets | MarkPagesDurable
 
 
+OPERATION_BYTES = 96
+"""About what an operation takes besides inline record bytes."""
+
+
+def operation_size(operation: Operation) -> int:
+    """About how many bytes of an entry an operation takes."""
+    match operation:
+        case Append(payload=Inline(data)):
+            return OPERATION_BYTES + len(data)
+        case CommitOffsets(offsets=offsets):
+            return OPERATION_BYTES * (1 + len(offsets))
+        case _:
+            return OPERATION_BYTES
+
+
 class Submission(msgspec.Struct, frozen=True, array_like=True):
     """Operations that one node gathered, to be applied together, in order, once."""
 
@@ -79,6 +94,11 @@ class Submission(msgspec.Struct, frozen=True, array_like=True):
     last_slot: Slot
     """The last slot at which it may still be applied; later it is as if it had never been."""
     operations: list[Operation]
+
+    @property
+    def size_bytes(self) -> int:
+        """About how much of an entry it takes."""
+        return sum(map(operation_size, self.operations))
 
 
 class Entry(msgspec.Struct, frozen=True, array_like=True):

@@ -38,6 +38,7 @@ class InEntry(msgspec.Struct, frozen=True, array_like=True, tag=0, gc=False):
     """Which of the entry's submissions, from 0."""
     operation: int
     """Which of the submission's operations, from 0."""
+    size_bytes: int
 
 
 class IndexEntry(msgspec.Struct, frozen=True, array_like=True):

@@ -38,6 +38,9 @@ TOPIC_PARTITIONS_MAX = 10_000
 Applied = tuple[Submission, list[Result] | None]
 """A submission with its results; None when it was dropped (repeated or expired)."""
 
+_Place = tuple[Slot, int, int]
+"""Slot, submission and operation: where in the journal an operation stands."""
+
 _REFUSALS = {
     Verdict.FENCED: Refused(Reason.FENCED),
     Verdict.OUT_OF_ORDER: Refused(Reason.OUT_OF_ORDER_SEQUENCE),
@@ -81,7 +84,7 @@ class State:
                 continue
             self.origins[submission.origin] = (submission.number, submission.last_slot)
             results = [
-                self._apply_operation(operation, InEntry(slot, position, place), entry.published_ms)
+                self._apply_operation(operation, (slot, position, place), entry.published_ms)
                 for place, operation in enumerate(submission.operations)
             ]
             applied.append((submission, results))
@@ -95,7 +98,7 @@ class State:
         newest = self.origins.get(origin)
         return newest is not None and newest[0] >= number
 
-    def _apply_operation(self, operation: Operation, place: InEntry, now_ms: int) -> Result:
+    def _apply_operation(self, operation: Operation, place: _Place, now_ms: int) -> Result:
         match operation:
             case Append():
                 return self._append(operation, place, now_ms)
@@ -110,7 +113,7 @@ class State:
         """Whether the topic exists and has this partition."""
         return 0 <= partition.partition < self.topics.get(partition.topic, 0)
 
-    def _append(self, operation: Append, place: InEntry, now_ms: int) -> Result:
+    def _append(self, operation: Append, place: _Place, now_ms: int) -> Result:
         if not self.has_partition(operation.partition):
             return Refused(Reason.UNKNOWN_TOPIC_OR_PARTITION)
         if operation.record_count < 1:
@@ -128,8 +131,8 @@ class State:
                     pass
         where: InEntry | InBlob
         match operation.payload:
-            case Inline():
-                where = place
+            case Inline(data):
+                where = InEntry(*place, len(data))
             case InBlob() as where:
                 pass
         base = partition.append(operation.record_count, now_ms, where)
@@ -140,7 +143,7 @@ class State:
         return Placed(base)
 
     def _create(self, operation: CreateTopic) -> Result:
-        if not operation.topic or not 1 <= operation.partition_count <= TOPIC_PARTITIONS_MAX:
+        if not 1 <= operation.partition_count <= TOPIC_PARTITIONS_MAX:
             return Refused(Reason.INVALID)
         if operation.topic in self.topics:
             return Done(changed=False)

@@ -1,9 +1,26 @@
-"""Maelstrom's key-value services as a client sees them."""
+"""Maelstrom's key-value services: a client of them, and the ports on top of it.
 
+lin-kv   <journal>/<slot>         an entry, as base64 text; created once, never changed
+<journal>/cell/<name>    a cell, as base64 text
+seq-kv   <journal>/<blob name>    a blob, as base64 text; written once
+<journal>/fresh/<node>   a number that only this node writes, to see the newest state
+"""
+
+import asyncio
+from base64 import b64decode, b64encode
 from typing import Protocol
 
-from tidings.errors import Indeterminate, TidingsError, Unavailable
-from tidings.types import Json
+from tidings.errors import Corrupt, Indeterminate, TidingsError, Unavailable
+from tidings.ports import (
+    Appended,
+    AppendOutcome,
+    BlobStore,
+    Occupied,
+    OrderStore,
+    Trimmed,
+    Unsettled,
+)
+from tidings.types import Json, Slot
 
 DEFINITE_CODES = (1, 10, 11, 12, 14, 20, 21, 22, 30)
 """The errors of the protocol that say: it did not happen and will not."""
@@ -104,3 +121,122 @@ class KeyValue:
             Unavailable: The service refused, for another reason than what the key holds.
         """
         return await self.compare_and_swap(key, value, value, create=True)
+
+
+TIMEOUT_S = 2.0
+"""How long a service gets to answer. They are never away, only slow."""
+
+ENTRY_BYTES_MAX = 1024 * 1024
+
+INLINE_BYTES_MAX = 4 * 1024
+"""Both services take values of any size; this keeps entries, which every node reads, small."""
+
+
+class MaelstromOrderStore:
+    """Slots and cells in lin-kv. Nothing is ever trimmed: lin-kv has no delete."""
+
+    entry_bytes_max = ENTRY_BYTES_MAX
+    inline_bytes_max = INLINE_BYTES_MAX
+
+    def __init__(self, caller: Caller, journal: str) -> None:
+        self._kv = KeyValue(caller, "lin-kv", timeout_s=TIMEOUT_S)
+        self._journal = journal
+
+    def _slot_key(self, slot: int) -> str:
+        return f"{self._journal}/{slot}"
+
+    def _cell_key(self, name: str) -> str:
+        return f"{self._journal}/cell/{name}"
+
+    async def append(self, slot: Slot, entry: bytes) -> AppendOutcome:
+        """See `OrderStore`. An append that is repeated finds its own entry and says `Appended`."""
+        try:
+            created = await self._kv.create(self._slot_key(slot), _to_text(entry))
+        except (Indeterminate, Unavailable) as error:
+            return Unsettled(str(error))
+        return Appended() if created else Occupied()
+
+    async def read(self, start: Slot, count_max: int) -> list[bytes] | Trimmed:
+        """See `OrderStore`. The slots are read side by side."""
+        found: list[str | None] = [None] * count_max
+        failures: list[TidingsError] = []
+
+        async def read(place: int) -> None:
+            try:
+                found[place] = await self._kv.read(self._slot_key(start + place))
+            except TidingsError as error:
+                failures.append(error)
+
+        async with asyncio.TaskGroup() as tasks:
+            for place in range(count_max):
+                tasks.create_task(read(place))
+        if failures:
+            raise Unavailable(str(failures[0])) from failures[0]
+        filled = found[: found.index(None)] if None in found else found
+        return [_to_bytes(text) for text in filled]
+
+    async def trim(self, below: Slot) -> None:
+        """Do nothing: see the class."""
+
+    async def read_cell(self, name: str) -> bytes | None:
+        """See `OrderStore`."""
+        try:
+            text = await self._kv.read(self._cell_key(name))
+        except Indeterminate as error:
+            raise Unavailable(str(error)) from error
+        return None if text is None else _to_bytes(text)
+
+    async def swap_cell(self, name: str, old: bytes | None, new: bytes) -> bool:
+        """See `OrderStore`."""
+        key, text = self._cell_key(name), _to_text(new)
+        if old is None:
+            return await self._kv.create(key, text)
+        return await self._kv.compare_and_swap(key, _to_text(old), text)
+
+
+class MaelstromBlobStore:
+    """Blobs in seq-kv, whose reads may be stale."""
+
+    def __init__(self, caller: Caller, journal: str, node_id: str) -> None:
+        self._kv = KeyValue(caller, "seq-kv", timeout_s=TIMEOUT_S)
+        self._journal = journal
+        self._fresh_key = f"{journal}/fresh/{node_id}"
+        self._fresh_count = 0
+
+    def _blob_key(self, name: str) -> str:
+        return f"{self._journal}/{name}"
+
+    async def put(self, name: str, data: bytes) -> None:
+        """See `BlobStore`."""
+        try:
+            await self._kv.write(self._blob_key(name), _to_text(data))
+        except Indeterminate as error:
+            raise Unavailable(str(error)) from error
+
+    async def get(self, name: str) -> bytes | None:
+        """See `BlobStore`. A miss is looked at again from the newest state."""
+        try:
+            text = await self._kv.read(self._blob_key(name))
+            if text is None:
+                # seq-kv answers from the newest state once this client has changed something.
+                self._fresh_count += 1
+                await self._kv.write(self._fresh_key, self._fresh_count)
+                text = await self._kv.read(self._blob_key(name))
+        except Indeterminate as error:
+            raise Unavailable(str(error)) from error
+        return None if text is None else _to_bytes(text)
+
+
+def _to_text(data: bytes) -> str:
+    return b64encode(data).decode("ascii")
+
+
+def _to_bytes(text: Json) -> bytes:
+    try:
+        return b64decode(text, validate=True)
+    except (TypeError, ValueError) as error:
+        raise Corrupt(f"a service holds {text!r:.60} where base64 text was stored") from error
+
+
+_order_store: type[OrderStore] = MaelstromOrderStore
+_blob_store: type[BlobStore] = MaelstromBlobStore

@@ -1,0 +1,60 @@
+"""A bounded cache that loads what it lacks, each key once however many ask."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Hashable
+from typing import Generic, TypeVar
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+class LoadingCache(Generic[K, V]):
+    """Least recently used values, bounded by the sum of their sizes."""
+
+    def __init__(self, load: Callable[[K], Awaitable[tuple[V, int]]], size_max: int) -> None:
+        """Take `load`, which returns a value and its size, and the bound of all sizes together."""
+        self._load = load
+        self._size_max = size_max
+        self.size = 0
+        self._held: OrderedDict[K, tuple[V, int]] = OrderedDict()
+        # Keys that somebody is loading; the event is set when that ended, in success or failure.
+        self._loading: dict[K, asyncio.Event] = {}
+
+    def put(self, key: K, value: V, size: int) -> None:
+        """Hold a value as the newest; what was held longest without use makes room."""
+        replaced = self._held.pop(key, None)
+        self.size += size - (replaced[1] if replaced else 0)
+        self._held[key] = (value, size)
+        while self.size > self._size_max and len(self._held) > 1:
+            self.size -= self._held.popitem(last=False)[1][1]
+
+    def get(self, key: K) -> V | None:
+        """Return a value that is held, else None."""
+        found = self._held.get(key)
+        if found is None:
+            return None
+        self._held.move_to_end(key)
+        return found[0]
+
+    async def fetch(self, key: K) -> V:
+        """Return a value, loading it if it is not held; raises what loading raises."""
+        while True:
+            found = self._held.get(key)
+            if found is not None:
+                self._held.move_to_end(key)
+                return found[0]
+            loading = self._loading.get(key)
+            if loading is None:
+                return await self._load_and_hold(key)
+            await loading.wait()
+
+    async def _load_and_hold(self, key: K) -> V:
+        ended = self._loading[key] = asyncio.Event()
+        try:
+            value, size = await self._load(key)
+        finally:
+            del self._loading[key]
+            ended.set()
+        self.put(key, value, size)
+        return value

@@ -1,0 +1,144 @@
+"""The publish loop: fills the journal's slots. This is the whole consensus.
+
+While one append is in flight, submissions gather (the node's own, and those that others forwarded);
+when it returns, all of them form the next entry. Losing a slot costs nothing but the try: the same
+submissions go into the next one.
+
+    U1  an append is repeated, unchanged, to the same slot until its outcome is known;
+    U2  a slot is tried only when the one before is known to be filled (`Journal.filled`);
+    U3  the journal learns of an entry, and so anybody else, only when its slot is filled.
+
+What an entry does is decided by the fold, not here: a submission that reaches the journal twice, or
+too late, is dropped there, so publishing without having folded all that went before is safe.
+"""
+
+import asyncio
+
+from tidings.core.entry import Entry, Submission, encode_entry
+from tidings.engine.backoff import Backoff
+from tidings.engine.journal import Journal
+from tidings.engine.settings import Settings
+from tidings.errors import Unavailable
+from tidings.ports import Appended, Clock, Occupied, Trimmed, Unsettled
+from tidings.types import Slot
+
+
+class Publisher:
+    """Publishes what is offered, one append at a time."""
+
+    def __init__(
+        self,
+        incarnation: str,
+        journal: Journal,
+        clock: Clock,
+        settings: Settings,
+    ) -> None:
+        self._incarnation = incarnation
+        self._journal = journal
+        self._clock = clock
+        self._settings = settings
+        # The newest submission of each origin that still has to reach the journal.
+        self._offered: dict[str, Submission] = {}
+        self._stirred = asyncio.Event()
+
+    def offer(self, submission: Submission) -> None:
+        """Publish a submission with the next entry, unless it turns out to be settled already."""
+        waiting = self._offered.get(submission.origin)
+        if waiting is None or waiting.number < submission.number:
+            self._offered[submission.origin] = submission
+            self._stirred.set()
+
+    async def run(self) -> None:
+        """Publish until cancelled."""
+        await self._journal.recovered.wait()
+        loop = asyncio.get_running_loop()
+        while True:
+            await self._stirred.wait()
+            self._stirred.clear()
+            started = loop.time()
+            await self._publish()
+            # Linger: under load publishes start this far apart; after a pause at once.
+            await asyncio.sleep(started + self._settings.linger_s - loop.time())
+
+    async def _publish(self) -> None:
+        """Fill one slot with all that is offered, trying one after the other until one is ours."""
+        losses = 0
+        while True:
+            slot = self._journal.filled
+            entry = self._gather(slot)
+            if entry is None:
+                return
+            if await self._fill(slot, encode_entry(entry)):
+                for submission in entry.submissions:
+                    self._withdraw(submission)
+                return
+            losses += 1
+            if losses % 2 == 0:
+                await self._find_the_end()
+
+    def _gather(self, slot: Slot) -> Entry | None:
+        """Make an entry for `slot` of what is offered and can still be applied there."""
+        chosen: list[Submission] = []
+        size_left = self._journal.store.entry_bytes_max
+        for submission in list(self._offered.values()):
+            settled = self._journal.state.is_settled(submission.origin, submission.number)
+            if settled or slot > submission.last_slot:
+                self._withdraw(submission)
+                continue
+            size_left -= submission.size_bytes
+            if chosen and size_left < 0:
+                self._stirred.set()
+                break
+            chosen.append(submission)
+        if not chosen:
+            return None
+        return Entry(self._incarnation, self._clock.now_ms(), chosen)
+
+    def _withdraw(self, submission: Submission) -> None:
+        if self._offered.get(submission.origin) is submission:
+            del self._offered[submission.origin]
+
+    async def _fill(self, slot: Slot, data: bytes) -> bool:
+        """Append `data` to `slot` until the outcome is known; return whether the slot is ours."""
+        backoff = Backoff(self._settings)
+        ambiguous = False
+        while True:
+            match await self._journal.store.append(slot, data):
+                case Appended():
+                    self._journal.learn(slot, [data])
+                    return True
+                case Occupied(held):
+                    self._journal.note_filled(slot, urgent=True)
+                    if held is not None:
+                        self._journal.learn(slot, [held])
+                        return held == data
+                    return ambiguous and await self._holds(slot, data)
+                case Trimmed():
+                    await self._find_the_end()
+                    return False
+                case Unsettled():
+                    ambiguous = True
+                    await backoff.pause()
+
+    async def _holds(self, slot: Slot, data: bytes) -> bool:
+        """Whether a filled slot holds exactly this; an earlier try may have put it there."""
+        backoff = Backoff(self._settings)
+        while True:
+            try:
+                held, _ = await self._journal.entries.fetch(slot)
+            except Unavailable:
+                await backoff.pause()
+            else:
+                self._journal.learn(slot, [held])
+                return held == data
+
+    async def _find_the_end(self) -> None:
+        """Read on to the journal's end: trying slot after slot might never overtake the others."""
+        backoff = Backoff(self._settings)
+        while True:
+            try:
+                await self._journal.catch_up()
+            except Unavailable:
+                await backoff.pause()
+            else:
+                return

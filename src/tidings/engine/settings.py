@@ -1,0 +1,73 @@
+"""Every bound and interval of the engine, with its unit."""
+
+from dataclasses import dataclass
+
+KIB = 1024
+MIB = 1024 * KIB
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How the engine trades latency, messages and memory. The defaults suit Maelstrom."""
+
+    # Group commit
+    linger_s: float = 0.004
+    """Least time between the starts of two publishes; an idle node publishes at once."""
+    submission_operations_max: int = 4096
+    """Operations gathered into one submission."""
+    submission_bytes_max: int = 256 * KIB
+    """Inline record bytes gathered into one submission (one batch more may go over it)."""
+    queued_operations_max: int = 16_384
+    """Operations waiting to be gathered; beyond it requests are refused as unavailable."""
+    queued_bytes_max: int = 64 * MIB
+    """Record bytes waiting to be gathered."""
+    submission_window_slots: int = 256
+    """A submission may be applied this many slots after the journal's end when it was numbered."""
+    blob_patience_s: float = 3.0
+    """How long a submission waits for its blob to be stored before its operations fail."""
+
+    # Gossip
+    gossip: bool = True
+    """Whether nodes talk to each other. Without, each learns all from the order store."""
+    gossip_interval_s: float = 0.1
+    """How long entries may wait before they are sent to nodes that do not wait for them."""
+    gossip_bytes_max: int = 256 * KIB
+    """Entry bytes in one message."""
+    forward_patience_min_s: float = 0.1
+    forward_patience_max_s: float = 1.0
+    """Bounds of the time that a preferred publisher gets before a node publishes for itself."""
+    suspicion_min_s: float = 0.5
+    suspicion_max_s: float = 8.0
+    """A node that did not publish in time is not preferred for this long, doubling."""
+
+    # Learning
+    anti_entropy_s: float = 1.0
+    """A node that learned nothing for this long asks the order store; doubles while idle …"""
+    anti_entropy_idle_s: float = 2.0
+    """… up to this."""
+    gap_patience_s: float = 0.05
+    """How long an entry that gossip skipped may still arrive before it is read from the store."""
+    ahead_slots_max: int = 4096
+    """Entries held that arrived before their turn."""
+    read_slots_max: int = 64
+    """Slots read from the order store in one call."""
+    retry_min_s: float = 0.05
+    retry_max_s: float = 1.0
+    """Pause before a store that gave no answer is asked again, doubling."""
+
+    # Memory
+    entry_cache_bytes: int = 64 * MIB
+    page_cache_bytes: int = 16 * MIB
+    blob_cache_bytes: int = 64 * MIB
+    index_entries_max: int = 200_000
+    """Index entries in memory, committed or not, before durable ones are dropped."""
+    fetch_batches_max: int = 1000
+    """Record batches returned by one fetch."""
+    concurrent_reads_max: int = 64
+    """Reads of entries, pages and blobs in flight."""
+
+    # Upkeep
+    checkpoint_pages: int = 4
+    """A checkpoint is written after each so many index pages."""
+    kept_pages: int = 4
+    """Pages' worth of journal entries kept below the checkpoint when older ones are trimmed."""

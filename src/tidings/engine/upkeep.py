@@ -1,0 +1,104 @@
+"""Upkeep: what keeps memory, start-up and the order store bounded. Any node may do it at any time.
+
+Whoever fills a page's last slot writes the page, and any older one that nobody is known to have
+written; then an operation tells everybody that it is durable, and all may prune. Now and then it
+also writes a checkpoint and lets the order store trim what lies well below it. If that node dies
+half-way, whoever fills the next page's last slot does it instead.
+
+    K1  a page is durable BEFORE the operation that says so is submitted;
+    K2  a checkpoint's blob is durable BEFORE the cell names it, and the cell only moves forward;
+    K3  only slots below a checkpoint that the cell names are trimmed.
+"""
+
+import asyncio
+import logging
+
+from tidings.core.checkpoint import encode_checkpoint, take_checkpoint
+from tidings.core.entry import Entry, MarkPagesDurable
+from tidings.core.pages import PAGE_SLOTS, encode_page
+from tidings.core.state import Applied
+from tidings.engine.backoff import Backoff
+from tidings.engine.journal import CHECKPOINT_CELL, Journal, checkpoint_blob
+from tidings.engine.reader import page_blob
+from tidings.engine.settings import Settings
+from tidings.engine.submitter import Submitter
+from tidings.errors import Indeterminate, Unavailable
+from tidings.ports import BlobStore
+from tidings.types import Slot
+
+log = logging.getLogger(__name__)
+
+
+class Upkeep:
+    """The upkeep that falls to this node."""
+
+    def __init__(
+        self,
+        incarnation: str,
+        journal: Journal,
+        blobs: BlobStore,
+        *,
+        submitter: Submitter,
+        settings: Settings,
+    ) -> None:
+        self._incarnation = incarnation
+        self._journal = journal
+        self._blobs = blobs
+        self._submitter = submitter
+        self._settings = settings
+        # Set when this node has filled a page's last slot.
+        self._due = asyncio.Event()
+        # The newest checkpoint taken and not yet written: (next slot, bytes).
+        self._checkpoint: tuple[Slot, bytes] | None = None
+        self._durable_pages = 0
+        journal.observers.append(self._observe)
+
+    def _observe(self, _slot: Slot, entry: Entry, _applied: list[Applied]) -> None:
+        state = self._journal.state
+        if state.durable_pages != self._durable_pages:
+            self._durable_pages = state.durable_pages
+            state.prune(self._settings.index_entries_max)
+        if state.next_slot % PAGE_SLOTS or entry.publisher != self._incarnation:
+            return
+        if state.next_slot // PAGE_SLOTS % self._settings.checkpoint_pages == 0:
+            # Now, for the state will have moved on when the task below runs.
+            self._checkpoint = (state.next_slot, encode_checkpoint(take_checkpoint(state)))
+        self._due.set()
+
+    async def run(self) -> None:
+        """Do what falls due until cancelled."""
+        backoff = Backoff(self._settings)
+        while True:
+            await self._due.wait()
+            self._due.clear()
+            try:
+                await self._write_pages()
+                await self._write_checkpoint()
+                backoff.reset()
+            except (Unavailable, Indeterminate) as error:
+                log.warning("upkeep is put off: %s", error)
+                await backoff.pause()
+                self._due.set()
+
+    async def _write_pages(self) -> None:
+        pages = list(self._journal.state.unwritten.values())
+        for page in pages:
+            await self._blobs.put(page_blob(page.number), encode_page(page))
+        if pages:
+            await self._submitter.submit([MarkPagesDurable(pages[-1].number)])
+
+    async def _write_checkpoint(self) -> None:
+        if self._checkpoint is None:
+            return
+        slot, data = self._checkpoint
+        await self._blobs.put(checkpoint_blob(slot), data)
+        while True:
+            named = await self._journal.store.read_cell(CHECKPOINT_CELL)
+            if named is not None and int(named) >= slot:
+                break
+            if await self._journal.store.swap_cell(CHECKPOINT_CELL, named, b"%d" % slot):
+                kept = self._settings.kept_pages * PAGE_SLOTS
+                await self._journal.store.trim(Slot(max(slot - kept, 0)))
+                break
+        if self._checkpoint == (slot, data):
+            self._checkpoint = None
