@@ -1,6 +1,7 @@
 """A cache that keeps what was used last, up to a number of items."""
 
 from collections import OrderedDict
+from itertools import islice
 from typing import Generic, TypeVar
 
 Key = TypeVar("Key")
@@ -31,6 +32,6 @@ class LruCache(Generic[Key, Value]):
         if len(self._items) > self._count_max:
             self._items.popitem(last=False)
 
-    def forget(self, key: Key) -> None:
-        """Drop `key` if it is here."""
-        self._items.pop(key, None)
+    def newest(self, count: int) -> list[tuple[Key, Value]]:
+        """Return the `count` items that were used last, the last one first."""
+        return list(islice(reversed(self._items.items()), count))

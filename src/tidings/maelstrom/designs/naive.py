@@ -21,13 +21,14 @@ import asyncio
 import random
 from collections.abc import Mapping, Sequence
 
-from tidings.errors import TidingsError, Unavailable
+from tidings.errors import TidingsError
 from tidings.maelstrom.committed_offsets import CALL_TIMEOUT_S, CommittedOffsets
-from tidings.maelstrom.concurrently import Backoff, for_each
+from tidings.maelstrom.concurrently import Backoff
 from tidings.maelstrom.design import Body, Network, Polled
 from tidings.maelstrom.freshness import Freshness
 from tidings.maelstrom.group_commit import GroupCommit
 from tidings.maelstrom.layout import log_name
+from tidings.maelstrom.polling import poll_each
 from tidings.stores.maelstrom_kv import KeyValue
 from tidings.types import Json
 
@@ -90,23 +91,12 @@ class Naive:
         Raises:
             Unavailable: seq-kv answered for no key.
         """
-        polled: Polled = {}
-        failures: list[TidingsError] = []
-
-        async def poll_key(item: tuple[str, int]) -> None:
-            key, start = item
-            try:
-                log = await self._read(key)
-            except TidingsError as failure:
-                failures.append(failure)
-                return
-            polled[key] = [(offset, message) for message, offset, _ in log[start:]]
-
         self._freshness.want()
-        await for_each(offsets.items(), poll_key)
-        if failures and not polled:
-            raise Unavailable(f"no key could be read: {failures[0]}")
-        return {key: records for key, records in polled.items() if records}
+        return await poll_each(offsets, self._poll_key)
+
+    async def _poll_key(self, key: str, start_offset: int) -> list[tuple[int, Json]]:
+        log = await self._read(key)
+        return [(offset, message) for message, offset, _ in log[start_offset:]]
 
     async def commit_offsets(self, offsets: Mapping[str, int]) -> None:
         """Remember how far consumers are; see `Design.commit_offsets`."""
