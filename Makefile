@@ -7,8 +7,12 @@ BIN := $(VENV)/bin
 
 run: challenge
 
-challenge: setup  ## the kafka workload on real node processes; OPTIONS="--design gossip --nemesis partition"
-	$(BIN)/tidings challenge $(OPTIONS)
+# Half a minute that is worth watching. Later options win: make run OPTIONS="--design gossip".
+CHALLENGE := --node-count 5 --concurrency 2n --rate 100 --time-limit 20 --latency 10 \
+  --nemesis partition --nemesis-interval 5
+
+challenge: setup  ## the kafka workload on real node processes
+	$(BIN)/tidings challenge $(CHALLENGE) $(OPTIONS)
 
 setup: $(VENV)/.done
 

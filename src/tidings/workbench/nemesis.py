@@ -163,11 +163,12 @@ def make_nemesis(
 
 async def haunt(nemesis: Nemesis, rng: Random, interval_s: float, over: asyncio.Event) -> None:
     """Begin and end the fault in turn until `over` is set, and end it then."""
-    step, next_step = nemesis.begin, nemesis.end
+    is_broken = False
     while not await _is_set_within(over, rng.uniform(0, 2 * interval_s)):
-        await step()
-        step, next_step = next_step, step
-    await nemesis.end()
+        await (nemesis.end if is_broken else nemesis.begin)()
+        is_broken = not is_broken
+    if is_broken:
+        await nemesis.end()
 
 
 async def _is_set_within(event: asyncio.Event, delay_s: float) -> bool:

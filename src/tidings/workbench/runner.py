@@ -23,11 +23,14 @@ from tidings.workbench.nemesis import haunt, make_nemesis
 from tidings.workbench.network import Latency, Network, Traffic, default_services
 from tidings.workbench.operations import Operation, Recorder
 from tidings.workbench.processes import NodeFailed, first_failure
-from tidings.workbench.settings import CLIENT_TIMEOUT_S, FINAL_POLLS_S, Settings
+from tidings.workbench.settings import CLIENT_TIMEOUT_S, Settings
 from tidings.workbench.workload import FinalPolls, KafkaWorkload
 
 FINAL_POLL_INTERVAL_S: Final = 0.2
 """The mean time between two final polls of one worker."""
+
+CATCH_UP_S: Final = 0.01
+"""How late operations may be and still be made up for: a timer's error, not a lack of workers."""
 
 Say = Callable[[str], None]
 """Takes a line for whoever watches."""
@@ -189,7 +192,8 @@ class Run:
                     now_s = self._loop.time()
                     operation = self._workload.next_operation(now_s - started_s)
                     group.create_task(self._perform_and_return(worker, operation))
-                    next_s = max(now_s, next_s) + self._rng.uniform(0, 2 / self._settings.rate)
+                    gap_s = self._rng.uniform(0, 2 / self._settings.rate)
+                    next_s = max(next_s, now_s - CATCH_UP_S) + gap_s
                 await asyncio.sleep(self._settings.time_limit_s)
         except TimeoutError:
             return
@@ -216,7 +220,7 @@ class Run:
 
     async def _final_phase(self, workers: list[_Worker]) -> None:
         targets = self._workload.highest_offsets
-        end_s = self._loop.time() + FINAL_POLLS_S
+        end_s = self._loop.time() + self._settings.final_polls_s
         async with asyncio.TaskGroup() as group:
             for worker in workers:
                 group.create_task(self._poll_finally(worker, FinalPolls(targets), end_s))
@@ -231,5 +235,18 @@ class Run:
                 await asyncio.sleep(rng.uniform(0, 2 * FINAL_POLL_INTERVAL_S))
 
     def _note(self, f: str, value: Json) -> None:
-        self._recorder.note(f, value)
-        self._say(f"nemesis: {f} {value}")
+        event = self._recorder.note(f, value)
+        self._say(f"{event.time / 1e9:6.1f} s  {f} {_tell(value)}".rstrip())
+
+
+def _tell(value: Json) -> str:
+    """Return in words to whom the nemesis did something."""
+    match value:
+        case dict():
+            return "; ".join(
+                f"{receiver} hears no {' '.join(senders)}" for receiver, senders in value.items()
+            )
+        case list():
+            return " ".join(value)
+        case _:
+            return ""

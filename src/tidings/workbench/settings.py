@@ -28,9 +28,6 @@ CLIENT_TIMEOUT_S: Final = 5.0
 INIT_TIMEOUT_S: Final = 10.0
 """How long a node has from its start to its `init_ok`."""
 
-FINAL_POLLS_S: Final = 10.0
-"""How long clients read at the end of a run, at most."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
@@ -56,6 +53,8 @@ class Settings:
     max_writes_per_key: int = 16
     recovery_s: float = 10.0
     """The quiet time between the last fault and the final polls."""
+    final_polls_s: float = 10.0
+    """How long clients read at the end of a run, at most."""
     seed: int = 0
     log_stderr: bool = False
     """Whether the nodes' stderr also goes to ours."""
