@@ -8,7 +8,8 @@ The reader keeps its own stack, so that depth costs no recursion.
 """
 
 import re
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from typing import NamedTuple
 
 from tidings.errors import InvalidRequest
 from tidings.types import Json
@@ -20,15 +21,16 @@ _TOKEN = re.compile(
     r"""
     [\s,]* (?: ;[^\n]* (?:\n|\Z) [\s,]* )*
     (?:
-      (?P<open>   \#\{ | [\[({] )
+      (?P<pair>   \[\d+\ \d+\] )
+    | (?P<open>   \#\{ | [\[({] )
     | (?P<close>  [\])}] )
     | (?P<string> "(?:[^"\\]|\\.)*" )
     | (?P<number> [+-]?\d[^\s,;"()\[\]{}]* )
     | (?P<keyword>:[^\s,;"()\[\]{}:][^\s,;"()\[\]{}]* )
     | (?P<discard>\#_ )
     | (?P<tag>    \#[A-Za-z][^\s,;"()\[\]{}]* )
-    | (?P<char>   \\(?: [^\s]\w* ) )
-    | (?P<symbol> [^\s,;"()\[\]{}\#:\\\d][^\s,;"()\[\]{}]* )
+    | (?P<character> \\(?: [^\s]\w* ) )
+    | (?P<symbol> [A-Za-z.*+!_?$%&=<>/|'-][\w.*+!?$%&=<>/|'\#:-]* )
     | (?P<end>    \Z )
     )
     """,
@@ -38,19 +40,19 @@ _INTEGER = re.compile(r"[+-]?(?:0|[1-9]\d*)N?")
 _FLOAT = re.compile(r"[+-]?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?M?")
 _ESCAPE = re.compile(r"\\(u[0-9A-Fa-f]{4}|.)", re.DOTALL)
 
+_OPENERS = ("open", "tag", "discard")
 _CLOSER = {"[": "]", "(": ")", "{": "}", "#{": "}"}
 _ESCAPED = {"t": "\t", "r": "\r", "n": "\n", "b": "\b", "f": "\f", "\\": "\\", '"': '"'}
 _CHARACTERS = {"newline": "\n", "return": "\r", "space": " ", "tab": "\t"}
 _CONSTANTS = {"nil": None, "true": True, "false": False}
 
 
-@dataclass(slots=True)
-class _Form:
+class _Form(NamedTuple):
     """A collection whose closing bracket has not come yet, or a prefix that awaits its value."""
 
     opener: str
     position: int
-    items: list[Json] = field(default_factory=list)
+    items: list[Json]
 
 
 def read_edn(text: str) -> Json:
@@ -59,53 +61,53 @@ def read_edn(text: str) -> Json:
     Raises:
         InvalidRequest: Not EDN, no value, or more than one; says at which column of which line.
     """
-    outer = _Form("", 0)
-    stack = [outer]
-    match_token = _TOKEN.match
+    form = _Form("", 0, [])
+    around: list[_Form] = []
     position = 0
-    while True:
-        token = match_token(text, position)
-        if token is None:
+    value: Json
+    for token in _TOKEN.finditer(text):
+        if token.start() != position:
+            position = len(text) - len(text[position:].lstrip(" ,\t\r\n"))
             raise _refuse(text, position, "this is not EDN")
         kind = token.lastgroup
-        position = token.end()
-        if kind == "end":
-            break
         assert kind is not None, "every alternative of the token is a named group"
         written = token[kind]
+        position = token.end()
         start = position - len(written)
-        if kind in ("open", "discard", "tag"):
-            if len(stack) > NESTING_MAX:
+        if kind == "keyword":
+            value = written[1:]
+        elif kind == "pair":
+            # Records are most of a history: [offset message] is read at one go.
+            value = [_read_number(text, start, number) for number in written[1:-1].split(" ")]
+        elif kind in _OPENERS:
+            if len(around) == NESTING_MAX:
                 raise _refuse(text, start, f"more than {NESTING_MAX} brackets are open")
-            stack.append(_Form("#" if kind == "tag" else written, start))
+            around.append(form)
+            form = _Form(kind if kind != "open" else written, start, [])
             continue
-        if kind == "close":
-            value = _close(text, stack, written, start)
+        elif kind == "close":
+            value = _close(text, form, written, start)
+            form = around.pop()
+        elif kind == "end":
+            break
         else:
-            value = _read_atom(text, kind, written, start)
-        _deliver(stack, value)
-    if len(stack) > 1:
-        raise _refuse(text, stack[-1].position, f"{stack[-1].opener!r} is never finished")
-    if len(outer.items) != 1:
-        raise _refuse(text, 0, f"expected one value, found {len(outer.items)}")
-    return outer.items[0]
+            value = _READ[kind](text, start, written)
+        while form.opener == "tag":
+            form = around.pop()
+        if form.opener == "discard":
+            form = around.pop()
+        else:
+            form.items.append(value)
+    if around:
+        raise _refuse(text, form.position, "what begins here is never finished")
+    if len(form.items) != 1:
+        raise _refuse(text, 0, f"expected one value, found {len(form.items)}")
+    return form.items[0]
 
 
-def _deliver(stack: list[_Form], value: Json) -> None:
-    """Put a complete value where it belongs; a tag passes it on, a discard swallows it."""
-    while stack[-1].opener == "#":
-        stack.pop()
-    if stack[-1].opener == "#_":
-        stack.pop()
-    else:
-        stack[-1].items.append(value)
-
-
-def _close(text: str, stack: list[_Form], closer: str, position: int) -> Json:
-    form = stack[-1]
+def _close(text: str, form: _Form, closer: str, position: int) -> Json:
     if _CLOSER.get(form.opener) != closer:
         raise _refuse(text, position, f"{closer!r} closes nothing that is open here")
-    stack.pop()
     return _read_map(text, form) if form.opener == "{" else form.items
 
 
@@ -122,19 +124,18 @@ def _read_map(text: str, form: _Form) -> dict[Json, Json]:
     return entries
 
 
-def _read_atom(text: str, kind: str, written: str, position: int) -> Json:
-    if kind == "number":
-        return _read_number(text, written, position)
-    if kind == "string":
-        return _read_string(text, written, position)
-    if kind == "keyword":
-        return written[1:]
-    if kind == "char":
-        return _CHARACTERS.get(written[1:], written[1:])
+def _read_symbol(_text: str, _position: int, written: str) -> Json:
     return _CONSTANTS.get(written, written)
 
 
-def _read_number(text: str, written: str, position: int) -> int | float:
+def _read_character(_text: str, _position: int, written: str) -> str:
+    return _CHARACTERS.get(written[1:], written[1:])
+
+
+def _read_number(text: str, position: int, written: str) -> int | float:
+    # A run of digits without a leading zero is by far the most frequent.
+    if written.isdecimal() and (written[0] != "0" or written == "0"):
+        return int(written)
     if _INTEGER.fullmatch(written):
         return int(written.removesuffix("N"))
     if _FLOAT.fullmatch(written):
@@ -142,7 +143,7 @@ def _read_number(text: str, written: str, position: int) -> int | float:
     raise _refuse(text, position, f"{written!r} is not a number")
 
 
-def _read_string(text: str, written: str, position: int) -> str:
+def _read_string(text: str, position: int, written: str) -> str:
     if "\\" not in written:
         return written[1:-1]
 
@@ -155,6 +156,15 @@ def _read_string(text: str, written: str, position: int) -> str:
         return _ESCAPED[name]
 
     return _ESCAPE.sub(unescape, written[1:-1])
+
+
+_READ: dict[str, Callable[[str, int, str], Json]] = {
+    "number": _read_number,
+    "string": _read_string,
+    "symbol": _read_symbol,
+    "character": _read_character,
+}
+"""What reads each kind of token that is a value by itself: text, position, token → value."""
 
 
 def _refuse(text: str, position: int, what: str) -> InvalidRequest:
