@@ -9,10 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import inf
 
-from tidings.checker.operations import Operation
+from tidings.checker.operations import UNKNOWN_OFFSET, Operation
 from tidings.checker.verdict import Lag
-
-_BEFORE_ALL = -1
 
 
 @dataclass(slots=True)
@@ -35,58 +33,77 @@ class _Growth:
 
 def worst_realtime_lag(operations: Sequence[Operation]) -> Lag | None:
     """Return the poll that was furthest behind, or None if none was behind."""
+    learned = [_learned_offsets(operation) for operation in operations]
     growths: dict[str, _Growth] = {}
-    for operation in operations:
-        for key, offset in _highest_offsets(operation).items():
+    for operation, highest in zip(operations, learned, strict=True):
+        for key, offset in highest.items():
             growths.setdefault(key, _Growth()).learn(offset, operation.completion.time)
 
     worst: Lag | None = None
     worst_ns = 0.0
-    positions: dict[int, dict[str, int]] = {}
-    # By process and key, when the offset after its position was first known.
-    expiries: dict[int, dict[str, float]] = {}
-    never = _Growth()
-    for operation in operations:
+    consumers: dict[int, _Consumer] = {}
+    for operation, highest in zip(operations, learned, strict=True):
         if operation.type != "ok":
             continue
-        process = operation.process
-        position = positions.setdefault(process, {})
-        expiry = expiries.setdefault(process, {})
-        if operation.f in ("assign", "subscribe"):
-            kept = operation.assigned if operation.f == "assign" else {}
-            position = {key: position.get(key, _BEFORE_ALL) for key in kept}
-            positions[process] = position
-            expiries[process] = {
-                key: growths.get(key, never).known_from(offset + 1)
-                for key, offset in position.items()
-            }
+        consumer = consumers.setdefault(operation.process, _Consumer(growths))
+        if operation.f == "assign":
+            consumer.assign(operation.assigned)
+        elif operation.f == "subscribe":
+            consumer.assign({})
         elif operation.f in ("poll", "txn"):
-            for key, offset in _highest_offsets(operation).items():
-                if offset > position.get(key, _BEFORE_ALL - 1):
-                    position[key] = offset
-                    expiry[key] = growths.get(key, never).known_from(offset + 1)
-            lag_ns = operation.invocation.time - min(expiry.values(), default=inf)
+            consumer.advance(highest)
+            lag_ns = operation.invocation.time - consumer.behind_since()
             if lag_ns > worst_ns:
                 worst_ns = lag_ns
                 worst = Lag(
                     lag_s=lag_ns / 1e9,
-                    key=min(expiry, key=expiry.__getitem__),
-                    process=process,
+                    key=consumer.furthest_behind(),
+                    process=operation.process,
                     time_s=operation.invocation.time / 1e9,
                     event_index=operation.completion.index,
                 )
     return worst
 
 
-def _highest_offsets(operation: Operation) -> dict[str, int]:
-    """Return the highest offset that an operation learned of in each key; -1 for none."""
+@dataclass(slots=True)
+class _Consumer:
+    """One process's position in each of its keys."""
+
+    growths: dict[str, _Growth]
+    positions: dict[str, int] = field(default_factory=dict)
+    """The highest offset it has seen; of a key that it has only been assigned, -1."""
+    expiries: dict[str, float] = field(default_factory=dict)
+    """For each position, when it was first known not to be the last offset of its key."""
+
+    def assign(self, keys: dict[str, None]) -> None:
+        kept = {key: self.positions.get(key, UNKNOWN_OFFSET) for key in keys}
+        self.positions = {}
+        self.expiries = {}
+        self.advance(kept)
+
+    def advance(self, highest: dict[str, int]) -> None:
+        for key, offset in highest.items():
+            if key not in self.positions or offset > self.positions[key]:
+                self.positions[key] = offset
+                growth = self.growths.get(key)
+                self.expiries[key] = growth.known_from(offset + 1) if growth else inf
+
+    def behind_since(self) -> float:
+        return min(self.expiries.values(), default=inf)
+
+    def furthest_behind(self) -> str:
+        return min(self.expiries, key=self.expiries.__getitem__)
+
+
+def _learned_offsets(operation: Operation) -> dict[str, int]:
+    """Return the highest offset that an operation learned of in each key."""
     highest: dict[str, int] = {}
     if operation.type == "fail":
         return highest
     for key, batch in operation.polls.items():
-        highest[key] = max((o for o in batch.offsets if o is not None), default=_BEFORE_ALL)
+        highest[key] = batch.highest_offset()
     for key, batch in operation.sends.items():
-        sent = max((o for o in batch.offsets if o is not None), default=None)
-        if sent is not None:
-            highest[key] = max(highest.get(key, _BEFORE_ALL), sent)
+        offset = batch.highest_offset()
+        if offset != UNKNOWN_OFFSET:
+            highest[key] = max(highest.get(key, UNKNOWN_OFFSET), offset)
     return highest

@@ -25,13 +25,25 @@ Message: TypeAlias = int | str | Composite
 """A message in a form that can be compared and hashed: JSON's 1, 1.0, "1" and true differ."""
 
 
+UNKNOWN_OFFSET = -1
+
+
 @dataclass(slots=True)
 class Batch:
     """What one operation sent to, or polled from, one key, in order; the two lists are parallel."""
 
-    offsets: list[int | None] = field(default_factory=list)
-    """None where the client was not told, or was told a negative offset, which is no place."""
+    offsets: list[int] = field(default_factory=list)
+    """`UNKNOWN_OFFSET` where the client was told none, or a negative one, which is no place."""
     messages: list[Message] = field(default_factory=list)
+
+    def highest_offset(self) -> int:
+        """Return the highest offset that is known, `UNKNOWN_OFFSET` if none is."""
+        return max(self.offsets, default=UNKNOWN_OFFSET)
+
+    def offset_of(self, message: Message) -> list[int]:
+        """Return the offset of a message that is in here, or nothing if it is unknown."""
+        offset = self.offsets[self.messages.index(message)]
+        return [] if offset == UNKNOWN_OFFSET else [offset]
 
 
 @dataclass(slots=True, eq=False)
@@ -60,6 +72,7 @@ class Operation:
 TRANSFERS = ("send", "poll", "txn")
 """The kinds of operations that move messages."""
 
+_SEQUENCES = (list, tuple)
 _SUBSCRIPTIONS = ("assign", "subscribe")
 
 
@@ -155,6 +168,10 @@ def _read_value(operation: Operation, event: Event) -> None:
 def _read_micro_operation(operation: Operation, event: Event, micro_operation: Json) -> None:
     f = operation.f
     match micro_operation:
+        case ["poll", dict() as polled] if f != "send":
+            for key, records in polled.items():
+                batch = operation.polls.setdefault(_read_key(event, key), Batch())
+                _read_records(event, key, records, batch)
         case ["send", key, payload] if f != "poll":
             batch = operation.sends.setdefault(_read_key(event, key), Batch())
             offset, message = _read_payload(event, payload)
@@ -162,10 +179,6 @@ def _read_micro_operation(operation: Operation, event: Event, micro_operation: J
             batch.messages.append(message)
         case ["poll"] | ["poll", None] if f != "send":
             pass
-        case ["poll", dict() as polled] if f != "send":
-            for key, records in polled.items():
-                batch = operation.polls.setdefault(_read_key(event, key), Batch())
-                _read_records(event, key, records, batch)
         case _:
             raise _refuse(
                 event,
@@ -175,20 +188,20 @@ def _read_micro_operation(operation: Operation, event: Event, micro_operation: J
             )
 
 
-def _read_payload(event: Event, payload: Json) -> tuple[int | None, Message]:
+def _read_payload(event: Event, payload: Json) -> tuple[int, Message]:
     """Read the third part of a send: [offset, message], or before it is known the message alone."""
-    if isinstance(payload, list | tuple) and len(payload) == 2:
+    if isinstance(payload, _SEQUENCES) and len(payload) == 2:
         offset, message = payload
         if event.type == "ok" or (event.type != "invoke" and _may_be_offset(offset)):
             return _read_offset(event, offset), _read_message(event, message)
     if event.type == "ok":
         raise _refuse(event, f"{_abridge(payload)} is not [offset, message]")
-    return None, _read_message(event, payload)
+    return UNKNOWN_OFFSET, _read_message(event, payload)
 
 
 def _read_records(event: Event, key: Json, records: Json, batch: Batch) -> None:
-    for record in _read_list(event, records, f"records of key {_abridge(key)}"):
-        if not isinstance(record, list | tuple) or len(record) != 2:
+    for record in _read_list(event, records, "records"):
+        if not isinstance(record, _SEQUENCES) or len(record) != 2:
             raise _refuse(
                 event, f"{_abridge(record)} in key {_abridge(key)} is not [offset, message]"
             )
@@ -206,10 +219,10 @@ def _may_be_offset(value: Json) -> bool:
     return value is None or type(value) is int
 
 
-def _read_offset(event: Event, offset: Json) -> int | None:
+def _read_offset(event: Event, offset: Json) -> int:
     if not _may_be_offset(offset):
         raise _refuse(event, f"the offset {_abridge(offset)} is not an integer")
-    return offset if offset is not None and offset >= 0 else None
+    return offset if offset is not None and offset >= 0 else UNKNOWN_OFFSET
 
 
 def _read_message(event: Event, message: Json) -> Message:
@@ -231,7 +244,7 @@ def _read_key(event: Event, key: Json) -> str:
 
 
 def _read_list(event: Event, value: Json, of_what: str) -> Sequence[Json]:
-    if not isinstance(value, list | tuple):
+    if not isinstance(value, _SEQUENCES):
         raise _refuse(event, f"expected a list of {of_what}, not {_abridge(value)}")
     return value
 

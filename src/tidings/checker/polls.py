@@ -160,13 +160,11 @@ def _of_record(
     proof: list[Operation],
 ) -> Anomaly:
     """Describe an anomaly of one record that `poll` returned."""
-    batch = poll.polls[key]
-    offset = batch.offsets[batch.messages.index(message)]
     return Anomaly(
         name=name,
         key=key,
         sentence=sentence,
-        offsets=[] if offset is None else [offset],
+        offsets=poll.polls[key].offset_of(message),
         messages=[plain(message)],
         event_indexes=[operation.completion.index for operation in proof],
     )

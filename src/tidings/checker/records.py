@@ -112,7 +112,7 @@ def _judge_unseen(evidence: Evidence, findings: Findings) -> None:
     for operation in evidence.operations:
         for key, batch in operation.sends.items() if operation.type == "ok" else ():
             polled = evidence.polled.get(key, {})
-            for offset, message in zip(batch.offsets, batch.messages, strict=True):
+            for message in batch.messages:
                 if message not in polled and findings.admit("unseen"):
                     findings.keep(
                         Anomaly(
@@ -121,7 +121,7 @@ def _judge_unseen(evidence: Evidence, findings: Findings) -> None:
                             sentence=f"message {describe(message)}, which process "
                             f"{operation.process} sent to key {describe(key)}, was acknowledged "
                             "but never polled by anybody",
-                            offsets=[] if offset is None else [offset],
+                            offsets=batch.offset_of(message),
                             messages=[plain(message)],
                             event_indexes=[operation.completion.index],
                         )
@@ -139,13 +139,12 @@ def _judge_last_polls(evidence: Evidence, findings: Findings) -> None:
     if not acknowledged:
         return
     last = acknowledged.pop()
-    known = dict.fromkeys(last.sends)
+    new_keys = {key: batch for key, batch in last.polls.items() if key not in last.sends}
     for operation in acknowledged:
-        known |= dict.fromkeys(operation.sends) | dict.fromkeys(operation.polls)
-    for key, batch in last.polls.items():
-        if key in known:
-            continue
-        for offset, message in zip(batch.offsets, batch.messages, strict=True):
+        for key in (*operation.sends, *operation.polls):
+            new_keys.pop(key, None)
+    for key, batch in new_keys.items():
+        for message in batch.messages:
             if findings.admit("unseen"):
                 sentence = (
                     f"message {describe(message)} of key {describe(key)} was polled by process "
@@ -157,7 +156,7 @@ def _judge_last_polls(evidence: Evidence, findings: Findings) -> None:
                         name="unseen",
                         key=key,
                         sentence=sentence,
-                        offsets=[] if offset is None else [offset],
+                        offsets=batch.offset_of(message),
                         messages=[plain(message)],
                         event_indexes=[last.completion.index],
                     )

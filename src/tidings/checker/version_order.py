@@ -14,7 +14,7 @@ hash sets, because later judgements depend on it and must agree.
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from tidings.checker.operations import Batch, Message
+from tidings.checker.operations import UNKNOWN_OFFSET, Batch, Message
 
 _WORD = 0xFFFFFFFF
 
@@ -34,7 +34,7 @@ class Log:
         """Take in the records of one event; those without an offset teach nothing."""
         message_at = self.message_at
         for offset, message in zip(batch.offsets, batch.messages, strict=True):
-            if offset is None:
+            if offset == UNKNOWN_OFFSET:
                 continue
             known = message_at.get(offset)
             if known is None:
