@@ -5,12 +5,11 @@
 
 A send reads the list, adds its message and swaps the list back, until no other node was faster.
 The tag is new for each batch of sends: when the answer to a swap is lost, the tag in the list
-tells that it was done, and it is never done twice. As no list ever comes back, a swap from an old
-list can never succeed late.
+tells that it was done, and it is never done twice.
 
-Costs, in calls to services (a call is two messages): send 2, and 3 more for each lost race (all
-sends that wait for the same key on one node share them); poll 1 a key; commit 1 a key; list 1 a
-key. And n messages of a key make each of these calls carry n messages: sending n of them moves
+Costs, in calls to services (a call is two messages): send 2, and 2 to 4 more for each lost race
+(all sends that wait for the same key on one node share them); poll 1 a key; commit 1 a key; list
+1 a key. And n messages of a key make each of these calls carry n messages: sending n of them moves
 n² through the network.
 
 What breaks it: nothing that loses or repeats a message. It is slow: under contention only one
@@ -22,14 +21,13 @@ import random
 from collections.abc import Mapping, Sequence
 
 from tidings.errors import TidingsError
-from tidings.maelstrom.committed_offsets import CALL_TIMEOUT_S, CommittedOffsets
+from tidings.maelstrom.committed_offsets import CommittedOffsets
 from tidings.maelstrom.concurrently import Backoff
 from tidings.maelstrom.design import Body, Network, Polled
-from tidings.maelstrom.freshness import Freshness
 from tidings.maelstrom.group_commit import GroupCommit
+from tidings.maelstrom.growing_list import GrowingLists
 from tidings.maelstrom.layout import log_name
 from tidings.maelstrom.polling import poll_each
-from tidings.stores.maelstrom_kv import KeyValue
 from tidings.types import Json
 
 Entry = tuple[Json, int, str]
@@ -41,8 +39,7 @@ class Naive:
 
     def __init__(self, network: Network, rng: random.Random) -> None:
         self._rng = rng
-        self._kv = KeyValue(network, "seq-kv", timeout_s=CALL_TIMEOUT_S)
-        self._freshness = Freshness(network, self._kv, rng)
+        self._logs = GrowingLists(network, rng)
         self._committed = CommittedOffsets(network, rng)
         self._sends = GroupCommit(self._append)
 
@@ -50,40 +47,31 @@ class Naive:
         """Publish what is sent and keep the view of seq-kv fresh."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._sends.run())
-            tasks.create_task(self._freshness.run())
+            tasks.create_task(self._logs.run())
 
     async def send(self, key: str, message: Json) -> int:
         """Append a message; see `Design.send`."""
         return await self._sends.send(key, message)
 
     async def _append(self, key: str, messages: Sequence[Json]) -> Sequence[int]:
+        name = log_name(key)
         tag = f"{self._rng.getrandbits(64):016x}"
         backoff = Backoff(self._rng)
+        outdated: list[Entry] | None = None
         while True:
             try:
-                offsets = await self._try_append(key, messages, tag)
-                if offsets:
+                log = await self._logs.read(name, outdated=outdated)
+                done = [offset for _, offset, owner in log if owner == tag]
+                if done:
+                    return done
+                offsets = range(len(log), len(log) + len(messages))
+                entries = [(m, o, tag) for m, o in zip(messages, offsets, strict=True)]
+                if await self._logs.extend(name, log, [*log, *entries]):
                     return offsets
-                await self._freshness.renew()
+                outdated = log
             except TidingsError:
-                pass  # if a swap was done all the same, the next look at the list shows it
+                pass  # if the swap was done all the same, the list shows it
             await backoff.pause()
-
-    async def _try_append(self, key: str, messages: Sequence[Json], tag: str) -> Sequence[int]:
-        log = await self._read(key)
-        done = [offset for _, offset, owner in log if owner == tag]
-        if done:
-            return done
-        offsets = range(len(log), len(log) + len(messages))
-        entries = [(m, o, tag) for m, o in zip(messages, offsets, strict=True)]
-        swapped = await self._kv.compare_and_swap(
-            log_name(key), log, [*log, *entries], create=not log
-        )
-        return offsets if swapped else ()
-
-    async def _read(self, key: str) -> list[Entry]:
-        log: list[Entry] = await self._kv.read(log_name(key), default=[])
-        return log
 
     async def poll(self, offsets: Mapping[str, int]) -> Polled:
         """Return what a recent state of seq-kv holds from each offset on; see `Design.poll`.
@@ -91,11 +79,10 @@ class Naive:
         Raises:
             Unavailable: seq-kv answered for no key.
         """
-        self._freshness.want()
         return await poll_each(offsets, self._poll_key)
 
     async def _poll_key(self, key: str, start_offset: int) -> list[tuple[int, Json]]:
-        log = await self._read(key)
+        log: list[Entry] = await self._logs.poll(log_name(key))
         return [(offset, message) for message, offset, _ in log[start_offset:]]
 
     async def commit_offsets(self, offsets: Mapping[str, int]) -> None:
