@@ -7,7 +7,6 @@ nobody can tell what would have stayed unseen, so the status promises nothing.
 
 import asyncio
 import signal
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -65,11 +64,11 @@ def check_file(path: Path, *, say: Say) -> int:
     history = load_history(path)
     verdict = check(history)
     report = join(
-        anomaly_lines(verdict, verdict.bad, history),
+        anomaly_lines(verdict, history),
         [""],
         figure_lines(measure(history)),
         lag_lines(verdict),
-        ["", *verdict_lines(verdict, verdict.bad)],
+        ["", *verdict_lines(verdict)],
     )
     say(report)
     return EXIT_VALID if verdict.valid else EXIT_ANOMALIES
@@ -85,31 +84,34 @@ async def _run_until_signal(settings: Settings, say: Say, echo: Say) -> Outcome:
 
 def _judge_outcome(settings: Settings, outcome: Outcome, say: Say) -> int:
     verdict = check(outcome.history)
-    bad = _bad(verdict, is_interrupted=outcome.is_interrupted)
+    if outcome.is_interrupted:
+        verdict = _without_unseen(verdict)
     figures = measure(outcome.history)
     messages = measure_messages(outcome.traffic, figures.operations)
     _save_results(settings, _results(outcome, verdict, figures, messages))
     say(
         join(
-            anomaly_lines(verdict, bad, outcome.history),
+            anomaly_lines(verdict, outcome.history),
             [""],
             figure_lines(figures),
             [_rate_line(settings, outcome)],
             message_lines(messages),
             lag_lines(verdict),
             [f"{'history':<10}{settings.store / HISTORY}", ""],
-            verdict_lines(verdict, bad),
+            verdict_lines(verdict),
         )
     )
     if outcome.is_interrupted:
         say("interrupted: this judges only what happened until then, without final polls")
         return EXIT_INTERRUPTED
-    return EXIT_ANOMALIES if bad else EXIT_VALID
+    return EXIT_VALID if verdict.valid else EXIT_ANOMALIES
 
 
-def _bad(verdict: Verdict, *, is_interrupted: bool) -> Sequence[str]:
-    """Return the anomalies that count; without final polls everything recent is unseen."""
-    return [name for name in verdict.bad if not (is_interrupted and name == "unseen")]
+def _without_unseen(verdict: Verdict) -> Verdict:
+    """Return the verdict of a run without final polls, in which everything recent is unseen."""
+    bad = [name for name in verdict.bad if name != "unseen"]
+    anomalies = {name: found for name, found in verdict.anomalies.items() if name != "unseen"}
+    return msgspec.structs.replace(verdict, valid=not bad, bad=bad, anomalies=anomalies)
 
 
 def _rate_line(settings: Settings, outcome: Outcome) -> str:

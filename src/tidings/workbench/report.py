@@ -16,20 +16,18 @@ PAIRS_SHOWN: Final = 8
 VALUE_CHARS: Final = 160
 
 
-def verdict_lines(verdict: Verdict, bad: Sequence[str]) -> Iterator[str]:
-    """Say whether the history is valid; `bad` are the anomalies that make it invalid."""
-    if bad:
-        yield f"INVALID: {', '.join(f'{verdict.anomaly_counts[name]} {name}' for name in bad)}"
-    else:
-        yield "VALID"
+def verdict_lines(verdict: Verdict) -> Iterator[str]:
+    """Say whether the history is valid, and if not, why."""
+    reasons = ", ".join(f"{verdict.anomaly_counts[name]} {name}" for name in verdict.bad)
+    yield "VALID" if verdict.valid else f"INVALID: {reasons}"
 
 
-def anomaly_lines(verdict: Verdict, bad: Sequence[str], history: Sequence[Event]) -> Iterator[str]:
+def anomaly_lines(verdict: Verdict, history: Sequence[Event]) -> Iterator[str]:
     """Show some instances of each anomaly with the operations that prove them."""
     for name, instances in verdict.anomalies.items():
         count = verdict.anomaly_counts[name]
         yield ""
-        yield f"{name}: {count} found{'' if name in bad else ', which is allowed'}"
+        yield f"{name}: {count} found{'' if name in verdict.bad else ', which is allowed'}"
         for instance in instances[:INSTANCES_SHOWN]:
             yield f"  {instance.sentence}"
             yield from _event_lines(instance, history)

@@ -176,8 +176,10 @@ class Run:
                 )
                 group.create_task(haunt(nemesis, rng, self._settings.nemesis_interval_s, over))
             started_s = self._loop.time()
-            await self._ask(group, started_s)
-            self._outcome.main_phase_s = self._loop.time() - started_s
+            try:
+                await self._ask(group, started_s)
+            finally:
+                self._outcome.main_phase_s = self._loop.time() - started_s
             over.set()
 
     async def _ask(self, group: asyncio.TaskGroup, started_s: float) -> None:
