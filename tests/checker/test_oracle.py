@@ -25,7 +25,7 @@ class Expected(msgspec.Struct):
 RUNS = msgspec.json.decode((ORACLE / "verdicts.json").read_bytes(), type=dict[str, Expected])
 GENERATED = [
     msgspec.json.decode(line, type=Expected)
-    for line in lzma.open(ORACLE / "generated.jsonl.xz", "rb").read().splitlines()
+    for line in lzma.decompress((ORACLE / "generated.jsonl.xz").read_bytes()).splitlines()
 ]
 
 

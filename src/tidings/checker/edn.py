@@ -2,7 +2,8 @@
 
 What comes out is what JSON could carry: a keyword, symbol or character becomes a plain string
 (a keyword without its colon), a list, vector or set becomes a list in its written order, and a
-tagged value becomes the value alone. Ratios and symbolic numbers are refused.
+tagged value becomes the value alone. Ratios, symbolic numbers and numbers of more than 18 digits
+are refused.
 
 The reader keeps its own stack, so that depth costs no recursion.
 """
@@ -21,11 +22,11 @@ _TOKEN = re.compile(
     r"""
     [\s,]* (?: ;[^\n]* (?:\n|\Z) [\s,]* )*
     (?:
-      (?P<pair>   \[\d+\ \d+\] )
+      (?P<pair>   \[[0-9]+\ [0-9]+\] )
     | (?P<open>   \#\{ | [\[({] )
     | (?P<close>  [\])}] )
     | (?P<string> "(?:[^"\\]|\\.)*" )
-    | (?P<number> [+-]?\d[^\s,;"()\[\]{}]* )
+    | (?P<number> [+-]?[0-9][^\s,;"()\[\]{}]* )
     | (?P<keyword>:[^\s,;"()\[\]{}:][^\s,;"()\[\]{}]* )
     | (?P<discard>\#_ )
     | (?P<tag>    \#[A-Za-z][^\s,;"()\[\]{}]* )
@@ -36,8 +37,8 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
-_INTEGER = re.compile(r"[+-]?(?:0|[1-9]\d*)N?")
-_FLOAT = re.compile(r"[+-]?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?M?")
+_INTEGER = re.compile(r"[+-]?(?:0|[1-9][0-9]{0,17})N?")
+_FLOAT = re.compile(r"[+-]?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,3})?M?")
 _ESCAPE = re.compile(r"\\(u[0-9A-Fa-f]{4}|.)", re.DOTALL)
 
 _OPENERS = ("open", "tag", "discard")
@@ -133,14 +134,11 @@ def _read_character(_text: str, _position: int, written: str) -> str:
 
 
 def _read_number(text: str, position: int, written: str) -> int | float:
-    # A run of digits without a leading zero is by far the most frequent.
-    if written.isdecimal() and (written[0] != "0" or written == "0"):
-        return int(written)
     if _INTEGER.fullmatch(written):
         return int(written.removesuffix("N"))
     if _FLOAT.fullmatch(written):
         return float(written.removesuffix("M"))
-    raise _refuse(text, position, f"{written!r} is not a number")
+    raise _refuse(text, position, f"{written[:40]!r} is not a number of up to 18 digits")
 
 
 def _read_string(text: str, position: int, written: str) -> str:
@@ -155,7 +153,12 @@ def _read_string(text: str, position: int, written: str) -> str:
             raise _refuse(text, position, f"a string has the unknown escape \\{name}")
         return _ESCAPED[name]
 
-    return _ESCAPE.sub(unescape, written[1:-1])
+    unescaped = _ESCAPE.sub(unescape, written[1:-1])
+    try:
+        # Java writes a character beyond 16 bits as two escapes.
+        return unescaped.encode("utf-16", "surrogatepass").decode("utf-16")
+    except UnicodeDecodeError:
+        raise _refuse(text, position, "a string has half a character") from None
 
 
 _READ: dict[str, Callable[[str, int, str], Json]] = {

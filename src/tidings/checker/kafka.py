@@ -12,17 +12,18 @@ own mean. Verdicts agree with Jepsen's, with these exceptions:
 Cost is linear in the number of events and polled records, but for sorting each key's offsets.
 """
 
+import itertools
 from collections.abc import Collection, Sequence
 
 from tidings.checker.cycles import judge_cycles
 from tidings.checker.evidence import gather
 from tidings.checker.history import Event
 from tidings.checker.lag import worst_realtime_lag
-from tidings.checker.operations import Operation, read_operations
+from tidings.checker.operations import UNKNOWN_OFFSET, Operation, read_operations
 from tidings.checker.polls import judge_polls
 from tidings.checker.records import judge_records
 from tidings.checker.sends import judge_sends
-from tidings.checker.verdict import Findings, Tally, Verdict, bad_names
+from tidings.checker.verdict import INSTANCES_MAX, Findings, Tally, Verdict, bad_names
 
 
 def check(
@@ -58,8 +59,22 @@ def check(
         anomaly_counts=dict(sorted(findings.counts.items())),
         tallies=_tally(operations),
         worst_realtime_lag=worst_realtime_lag(operations),
+        unplaced_event_indexes=_unplaced(operations),
         event_count=len(history),
     )
+
+
+def _unplaced(operations: Sequence[Operation]) -> list[int]:
+    indexes = (
+        operation.completion.index
+        for operation in operations
+        if operation.type == "ok"
+        and any(
+            UNKNOWN_OFFSET in batch.offsets
+            for batch in (*operation.sends.values(), *operation.polls.values())
+        )
+    )
+    return list(itertools.islice(indexes, INSTANCES_MAX))
 
 
 def _tally(operations: Sequence[Operation]) -> dict[str, Tally]:

@@ -250,7 +250,10 @@ def _read_list(event: Event, value: Json, of_what: str) -> Sequence[Json]:
 
 
 def _abridge(value: Json) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except RecursionError:
+        return "(a value nested too deeply to show)"
     return text if len(text) <= 80 else text[:79] + "…"
 
 

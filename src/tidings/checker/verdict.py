@@ -86,6 +86,10 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """How the clients' operations ended, by `f`."""
     worst_realtime_lag: Lag | None
     """The poll that was furthest behind; none if all were up to date. Never a fault by itself."""
+    unplaced_event_indexes: list[int]
+    """Operations that ended ok with a record that has no offset, or a negative one, the first
+    `INSTANCES_MAX`: odd, but no anomaly. Such a record has no place in the log, so that neither its
+    order nor a gap before it can be judged."""
     event_count: int
     """Length of the history."""
 
