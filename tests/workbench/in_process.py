@@ -90,15 +90,17 @@ class Log:
 
 
 class FakeCluster(Cluster):
-    """A cluster whose nodes are functions; those that are down or paused say nothing."""
+    """A cluster whose nodes are functions; one that is down hears nothing, and none pauses."""
 
-    def __init__(self, settings: Settings, network: Network, handler: Handler) -> None:
+    def __init__(
+        self, settings: Settings, network: Network, make_handler: Callable[[str], Handler]
+    ) -> None:
         super().__init__(settings, network, None)
-        self._handler = handler
+        self._make_handler = make_handler
 
     async def start(self) -> None:
         for node_id in self.in_state(NodeState.DOWN):
-            FakeNode(self._network, node_id, self._handler)
+            FakeNode(self._network, node_id, self._make_handler(node_id))
             self.states[node_id] = NodeState.RUNNING
 
     async def kill(self, node_id: str) -> None:

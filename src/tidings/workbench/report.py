@@ -63,13 +63,10 @@ def _relevant(part: Json, anomaly: Anomaly) -> Json:
 
 
 def _near(pairs: Sequence[Json], anomaly: Anomaly) -> Json:
-    """Return the (offset, message) pairs around those that `anomaly` names."""
-    places = [
-        place
-        for place, (offset, message) in enumerate(pairs)
-        if offset in anomaly.offsets or message in anomaly.messages
-    ]
-    start = max(0, min(places, default=0) - 2)
+    """Return the (offset, message) pairs around the place that `anomaly` is about."""
+    lowest = min(anomaly.offsets, default=0)
+    place = next((i for i, (offset, _) in enumerate(pairs) if offset >= lowest), 0)
+    start = max(0, place - PAIRS_SHOWN // 2)
     shown = list(pairs[start : start + PAIRS_SHOWN])
     before = ["…"] if start else []
     after = ["…"] if start + PAIRS_SHOWN < len(pairs) else []

@@ -1,0 +1,193 @@
+"""Whole runs on virtual time, with nodes that are functions."""
+
+from collections import Counter
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from in_process import FakeCluster, Handler, Log, make_network, make_settings
+
+from tidings.checker.history import Event
+from tidings.checker.kafka import check
+from tidings.testing.loop import run
+from tidings.workbench.runner import Outcome, Run
+from tidings.workbench.services import Body
+from tidings.workbench.settings import CLIENT_TIMEOUT_S, Fault
+
+SHORT: dict[str, Any] = {
+    "node_count": 3,
+    "concurrency": 6,
+    "rate": 100.0,
+    "time_limit_s": 20.0,
+    "recovery_s": 10.0,
+}
+
+
+def run_fakes(make_handler: Callable[[str], Handler], **changes: Any) -> Outcome:
+    settings = make_settings(**{**SHORT, **changes})
+
+    async def main() -> Outcome:
+        network = make_network()
+        cluster = FakeCluster(settings, network, make_handler)
+        outcome = Outcome(traffic=network.traffic)
+        await Run(settings, network, cluster, outcome, lambda _: None).carry_out()
+        return outcome
+
+    return run(main())
+
+
+def run_fake(handler: Handler, **changes: Any) -> Outcome:
+    return run_fakes(lambda _: handler, **changes)
+
+
+def clients_events(outcome: Outcome) -> list[Event]:
+    return [event for event in outcome.history if event.process != "nemesis"]
+
+
+def test_run_on_a_correct_log_is_valid_and_complete() -> None:
+    outcome = run_fake(Log().handle)
+    verdict = check(outcome.history)
+    assert verdict.valid, verdict.anomalies
+    tallies = verdict.tallies
+    assert tallies["send"].ok > 500
+    assert tallies["poll"].ok > 500
+    assert tallies["assign"].ok > 5
+    assert tallies["crash"].info > 0
+    assert [event.index for event in outcome.history] == list(range(len(outcome.history)))
+
+
+def test_run_reaches_the_rate_and_keeps_the_time_limit() -> None:
+    outcome = run_fake(Log().handle)
+    assert outcome.main_phase_s == pytest.approx(20.0)
+    assert outcome.main_phase_operations == pytest.approx(2000, rel=0.1)
+
+
+def test_run_quiet_time_has_no_operations_and_final_polls_follow() -> None:
+    outcome = run_fake(Log().handle)
+    times_s = [event.time / 1e9 for event in outcome.history]
+    gap_s, resumed = max(
+        (later - earlier, place) for place, (earlier, later) in enumerate(pairwise(times_s), 1)
+    )
+    assert gap_s == pytest.approx(10.0, abs=0.1)
+    final = outcome.history[resumed:]
+    completed = [event for event in final if event.type != "invoke"]
+    kinds = Counter(event.f for event in completed)
+    assert kinds.keys() == {"crash", "assign", "poll"}
+    assert kinds["crash"] == kinds["assign"] == 6
+    assert all(event.seek_to_beginning for event in completed if event.f == "assign")
+
+
+def test_run_final_polls_give_up_on_what_is_lost() -> None:
+    log = Log()
+
+    def forgetful(body: Body) -> Body:
+        reply = log.handle(body)
+        if body["type"] == "poll":
+            reply["msgs"].pop("3", None)
+        return reply
+
+    outcome = run_fake(forgetful, final_polls_s=10.0)
+    assert check(outcome.history).bad == ["unseen"]
+    last_s = outcome.history[-1].time / 1e9
+    assert last_s == pytest.approx(20.0 + 10.0 + 10.0, abs=1.0)
+
+
+def test_run_worker_has_one_operation_in_flight() -> None:
+    in_flight: Counter[int | str] = Counter()
+    for event in clients_events(run_fake(Log().handle)):
+        in_flight[event.process] += 1 if event.type == "invoke" else -1
+        assert in_flight[event.process] in {0, 1}
+
+
+def test_run_worker_goes_on_as_another_process_after_info() -> None:
+    ended: set[int | str] = set()
+    events = clients_events(run_fake(Log().handle))
+    for event in events:
+        assert event.process not in ended
+        if event.type == "info":
+            ended.add(event.process)
+    workers = {int(event.process) % SHORT["concurrency"] for event in events}
+    assert workers == set(range(SHORT["concurrency"]))
+
+
+def test_run_silent_node_costs_its_clients_the_timeout() -> None:
+    log = Log()
+
+    def deaf(body: Body) -> Body | None:
+        return None if body["type"] == "send" and body["key"] == "9" else log.handle(body)
+
+    events = clients_events(run_fake(deaf, rate=20.0))
+    began: dict[int | str, int] = {}
+    waits_s = []
+    for event in events:
+        if event.type == "invoke":
+            began[event.process] = event.time
+        elif event.f == "send" and event.type == "info":
+            assert event.value[0][1] == "9"
+            waits_s.append((event.time - began[event.process]) / 1e9)
+    assert waits_s
+    assert waits_s == pytest.approx([CLIENT_TIMEOUT_S] * len(waits_s))
+
+
+def test_run_worker_talks_to_the_node_of_its_number() -> None:
+    """Every node gives its own number as the offset; each worker only ever hears one."""
+    log = Log()
+
+    def make_handler(node_id: str) -> Handler:
+        own = {"type": "send_ok", "offset": int(node_id[1:])}
+        return lambda body: own if body["type"] == "send" else log.handle(body)
+
+    sends = [
+        event
+        for event in run_fakes(make_handler, time_limit_s=5.0).history
+        if event.f == "send" and event.type == "ok"
+    ]
+    assert sends
+    for event in sends:
+        offset = event.value[0][2][0]
+        assert offset == int(event.process) % SHORT["concurrency"] % SHORT["node_count"]
+
+
+def test_run_rate_zero_only_waits() -> None:
+    outcome = run_fake(Log().handle, rate=0.0)
+    assert outcome.main_phase_operations == 0
+    assert outcome.main_phase_s == pytest.approx(20.0)
+    assert outcome.history == []
+
+
+def test_run_with_every_fault_is_valid_and_ends_healed() -> None:
+    faults = (Fault.PARTITION, Fault.KILL, Fault.PAUSE)
+    outcome = run_fake(Log().handle, faults=faults, nemesis_interval_s=2.0)
+    assert check(outcome.history).valid
+    steps = Counter(event.f for event in outcome.history if event.process == "nemesis")
+    for begin, end in (
+        ("start-partition", "stop-partition"),
+        ("kill", "start"),
+        ("pause", "resume"),
+    ):
+        assert steps[begin] == steps[end] > 1
+    info = [
+        event for event in clients_events(outcome) if event.type == "info" and event.f == "send"
+    ]
+    assert info
+
+
+def test_run_same_seed_gives_the_same_history() -> None:
+    first = run_fake(Log().handle, seed=5, faults=(Fault.PARTITION,))
+    second = run_fake(Log().handle, seed=5, faults=(Fault.PARTITION,))
+    other = run_fake(Log().handle, seed=6, faults=(Fault.PARTITION,))
+    assert first.history == second.history
+    assert first.history != other.history
+
+
+def test_run_waits_for_operations_in_flight_before_the_quiet_time() -> None:
+    log = Log()
+
+    def deaf(body: Body) -> Body | None:
+        return None if body["type"] == "send" else log.handle(body)
+
+    open_processes: set[int | str] = set()
+    for event in run_fake(deaf, rate=5.0).history:
+        (open_processes.add if event.type == "invoke" else open_processes.discard)(event.process)
+    assert open_processes == set()
