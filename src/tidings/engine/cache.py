@@ -9,8 +9,20 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 
+class _Loading:
+    """A load under way, for those that wait for it."""
+
+    def __init__(self) -> None:
+        # Set when the load has ended: in success, in failure, or because it was cancelled.
+        self.ended = asyncio.Event()
+        self.failure: Exception | None = None
+
+
 class LoadingCache(Generic[K, V]):
-    """Least recently used values, bounded by the sum of their sizes."""
+    """Least recently used values, bounded by the sum of their sizes.
+
+    Only a single value that is larger than the bound goes over it: the newest is always held.
+    """
 
     def __init__(self, load: Callable[[K], Awaitable[tuple[V, int]]], size_max: int) -> None:
         """Take `load`, which returns a value and its size, and the bound of all sizes together."""
@@ -18,8 +30,8 @@ class LoadingCache(Generic[K, V]):
         self._size_max = size_max
         self.size = 0
         self._held: OrderedDict[K, tuple[V, int]] = OrderedDict()
-        # Keys that somebody is loading; the event is set when that ended, in success or failure.
-        self._loading: dict[K, asyncio.Event] = {}
+        # Keys that somebody is loading. Set and cleared by `_load_and_hold`.
+        self._loading: dict[K, _Loading] = {}
 
     def put(self, key: K, value: V, size: int) -> None:
         """Hold a value as the newest; what was held longest without use makes room."""
@@ -38,7 +50,12 @@ class LoadingCache(Generic[K, V]):
         return found[0]
 
     async def fetch(self, key: K) -> V:
-        """Return a value, loading it if it is not held; raises what loading raises."""
+        """Return a value, loading it if it is not held.
+
+        Raises:
+            Exception: What loading raised, to all who waited for it. If who was loading is
+                cancelled, another of them loads instead.
+        """
         while True:
             found = self._held.get(key)
             if found is not None:
@@ -47,14 +64,19 @@ class LoadingCache(Generic[K, V]):
             loading = self._loading.get(key)
             if loading is None:
                 return await self._load_and_hold(key)
-            await loading.wait()
+            await loading.ended.wait()
+            if loading.failure is not None:
+                raise loading.failure
 
     async def _load_and_hold(self, key: K) -> V:
-        ended = self._loading[key] = asyncio.Event()
+        loading = self._loading[key] = _Loading()
         try:
             value, size = await self._load(key)
+        except Exception as error:
+            loading.failure = error
+            raise
         finally:
             del self._loading[key]
-            ended.set()
+            loading.ended.set()
         self.put(key, value, size)
         return value

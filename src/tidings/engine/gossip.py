@@ -13,6 +13,7 @@ import msgspec
 from tidings.core.entry import Entry, Submission
 from tidings.core.state import Applied
 from tidings.engine.journal import Journal
+from tidings.engine.preference import Preference
 from tidings.engine.publisher import Publisher
 from tidings.engine.settings import Settings
 from tidings.errors import Corrupt
@@ -37,8 +38,21 @@ class Entries(msgspec.Struct, frozen=True, array_like=True, tag=1):
     entries: list[bytes]
 
 
+class Ping(msgspec.Struct, frozen=True, array_like=True, tag=2):
+    """Please answer, if this reaches you."""
+
+
+class Pong(msgspec.Struct, frozen=True, array_like=True, tag=3):
+    """The answer to a ping."""
+
+    next_slot: Slot
+    """The first slot that the sender has not folded."""
+
+
+Message = Forward | Entries | Ping | Pong
+
 _encoder = msgspec.msgpack.Encoder()
-_decoder: msgspec.msgpack.Decoder[Forward | Entries] = msgspec.msgpack.Decoder(Forward | Entries)
+_decoder: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)
 
 
 def incarnation_of(node_id: str, nonce: str) -> str:
@@ -55,11 +69,18 @@ class Gossip:
     """The talk between this node and its peers."""
 
     def __init__(
-        self, incarnation: str, peers: Peers, journal: Journal, settings: Settings
+        self,
+        incarnation: str,
+        peers: Peers,
+        journal: Journal,
+        *,
+        preference: Preference,
+        settings: Settings,
     ) -> None:
         self._incarnation = incarnation
         self._peers = peers
         self._journal = journal
+        self._preference = preference
         self._settings = settings
         # The first slot that each peer is not known to have. Only goes up.
         self._known = {name: Slot(0) for name in peers.node_ids if name != peers.node_id}
@@ -71,6 +92,10 @@ class Gossip:
         """Ask a node to publish a submission."""
         message = Forward(self._journal.state.next_slot, submission)
         self._peers.send(name, _encoder.encode(message))
+
+    def ping(self, name: str) -> None:
+        """Ask a node to show that it is there."""
+        self._peers.send(name, _encoder.encode(Ping()))
 
     def observe(self, slot: Slot, entry: Entry, _applied: list[Applied]) -> None:
         """Spread an entry of this node's; it is folded, so all before it is at hand."""
@@ -92,6 +117,11 @@ class Gossip:
                 case Entries(start, entries):
                     self._note_known(source, Slot(start + len(entries)))
                     self._journal.learn(start, entries)
+                case Ping():
+                    self._peers.send(source, _encoder.encode(Pong(self._journal.state.next_slot)))
+                case Pong(next_slot):
+                    self._note_known(source, next_slot)
+                    self._preference.trust(source)
         except (msgspec.MsgspecError, Corrupt) as error:
             log.warning("dropped a message from %s: %s", source, error)
 

@@ -60,6 +60,8 @@ class Journal:
         self._moved = asyncio.Event()
         # Whether somebody cannot go on before the gap is closed.
         self._urgent = False
+        # How many slots after the gap to read with it, in case they are filled as well.
+        self._look_ahead_slots = 0
         self._barrier_waiters: list[asyncio.Future[None]] = []
         self._barrier_wanted = asyncio.Event()
 
@@ -73,18 +75,22 @@ class Journal:
         """
         for place, data in enumerate(entries):
             slot = Slot(start + place)
-            if slot >= self.state.next_slot + self._settings.ahead_slots_max:
-                break
-            if slot >= self.state.next_slot and slot not in self._ahead:
+            ahead = slot - self.state.next_slot
+            if 0 <= ahead < self._settings.ahead_slots_max and slot not in self._ahead:
                 self._ahead[slot] = (data, decode_entry(data))
-        if entries:
-            self.note_filled(Slot(start + len(entries) - 1))
-        self._fold()
+            self.note_filled(slot)
+            self._fold()
 
     def note_filled(self, slot: Slot, *, urgent: bool = False) -> None:
         """Note that a slot is filled though its entry may not be here; `urgent` to fetch it now."""
         self.filled = max(self.filled, Slot(slot + 1))
         self._urgent = self._urgent or (urgent and slot >= self.state.next_slot)
+        self._moved.set()
+
+    def look_ahead(self) -> None:
+        """Have the gap closed now, and the slots after it read too: the end may be far away."""
+        self._look_ahead_slots = self._settings.look_ahead_slots
+        self._urgent = True
         self._moved.set()
 
     def _fold(self) -> None:
@@ -153,8 +159,9 @@ class Journal:
         except TimeoutError:
             pass
         if self.state.next_slot == start:
-            self._urgent = False
-            await self.catch_up(known=self.filled)
+            count = self.filled - start + self._look_ahead_slots
+            self._urgent, self._look_ahead_slots = False, 0
+            await self._read_on(min(count, self._settings.read_slots_max))
 
     async def _moves_within(self, timeout_s: float) -> bool:
         """Wait until something was learned; return False if nothing was in this time."""
@@ -166,28 +173,38 @@ class Journal:
             return False
         return True
 
-    async def catch_up(self, known: Slot | None = None) -> None:
-        """Read the journal from the store up to its first empty slot, or only up to `known`.
+    async def catch_up(self) -> None:
+        """Read the journal from the store up to its first empty slot.
 
         Raises:
             Unavailable: The store gave no answer.
             Corrupt: The store holds something that is no entry.
         """
         count = 1
-        while known is None or self.state.next_slot < known:
-            start = self.state.next_slot
+        while True:
             # What is known to be there is asked for at once; beyond that the window doubles.
-            count = min(max(count, self.filled - start), self._settings.read_slots_max)
-            found = await self.store.read(start, count)
-            if isinstance(found, Trimmed):
-                await self._jump()
-                if self.state.next_slot == start:
-                    raise Corrupt(f"slot {start} was trimmed, but no checkpoint reaches it")
-                continue
-            self.learn(start, found)
-            if len(found) < count:
+            count = max(count, self.filled - self.state.next_slot)
+            count = min(count, self._settings.read_slots_max)
+            if await self._read_on(count) < count:
                 return
             count *= 2
+
+    async def _read_on(self, count: int) -> int:
+        """Read at most `count` slots from the first not folded; return how many were filled.
+
+        Raises:
+            Unavailable: The store gave no answer.
+            Corrupt: The store holds something that is no entry.
+        """
+        start = self.state.next_slot
+        found = await self.store.read(start, count)
+        if isinstance(found, Trimmed):
+            await self._jump()
+            if self.state.next_slot == start:
+                raise Corrupt(f"slot {start} was trimmed, but no checkpoint reaches it")
+            return count
+        self.learn(start, found)
+        return len(found)
 
     async def _jump(self) -> None:
         """Go on from the newest checkpoint, if it is ahead of this node.

@@ -56,10 +56,12 @@ class Log:
         incarnation = incarnation_of(peers.node_id, f"{rng.getrandbits(64):016x}")
         self.journal = Journal(store, blobs, settings)
         self._reader = Reader(self.journal, blobs, settings)
-        self._publisher = Publisher(incarnation, self.journal, clock, settings)
-        self._gossip = Gossip(incarnation, peers, self.journal, settings)
-        self.journal.observers.append(self._gossip.observe)
+        self._publisher = Publisher(incarnation, self.journal, clock, rng, settings)
         preference = Preference(peers.node_id, peers.node_ids, journal, settings)
+        self._gossip = Gossip(
+            incarnation, peers, self.journal, preference=preference, settings=settings
+        )
+        self.journal.observers.append(self._gossip.observe)
         self._submitter = Submitter(
             incarnation,
             self.journal,

@@ -2,10 +2,10 @@
 
 Every node ranks all nodes alike (rendezvous hashing, Thaler & Ravishankar 1998) and prefers the
 highest that it does not suspect. Suspicion comes from use alone: a node that was asked to publish
-and did not in time is passed over for a while, twice as long each time in a row.
+and did not in time is passed over until it answers a ping, which proves both ways open.
 """
 
-import zlib
+import hashlib
 from collections.abc import Sequence
 
 from tidings.engine.settings import Settings
@@ -26,17 +26,17 @@ class Preference:
         self._node_id = node_id
         self._settings = settings
         self._ranked = sorted(node_ids, key=lambda name: _weight(journal, name), reverse=True)
-        # Until when (loop time) a node is passed over, and for how long the next time.
-        self._suspected: dict[str, tuple[float, float]] = {}
+        # The nodes that are passed over, and when (loop time) each may be pinged next.
+        self._suspected: dict[str, float] = {}
         # Smoothed seconds from forwarding to the outcome.
         self._usual_s = settings.forward_patience_max_s / PATIENCE_FACTOR
 
-    def preferred(self, now: float) -> str:
+    def preferred(self) -> str:
         """Return the node that should publish; it may be this one."""
         for name in self._ranked:
-            if name == self._node_id or self._suspected.get(name, (0.0, 0.0))[0] <= now:
+            if name == self._node_id or name not in self._suspected:
                 return name
-        raise AssertionError("a node never suspects itself, so somebody is left")
+        raise AssertionError("a node never passes itself over, so somebody is left")
 
     @property
     def patience_s(self) -> float:
@@ -47,16 +47,29 @@ class Preference:
 
     def suspect(self, name: str, now: float) -> None:
         """Note that a node was asked to publish and did not in time."""
-        _, last_s = self._suspected.get(name, (0.0, 0.0))
-        span_s = min(2 * last_s or self._settings.suspicion_min_s, self._settings.suspicion_max_s)
-        self._suspected[name] = (now + span_s, span_s)
+        self._suspected[name] = now
+        # Perhaps everything has become slower.
         self._usual_s = min(2 * self._usual_s, self._settings.forward_patience_max_s)
 
-    def trust(self, name: str, took_s: float) -> None:
-        """Note that a node published in time, and how long that took."""
+    def due_pings(self, now: float) -> list[str]:
+        """Return the suspected nodes to ping now: those that would be preferred, now and then."""
+        due = [name for name in self._better() if self._suspected.get(name, now + 1) <= now]
+        for name in due:
+            self._suspected[name] = now + self._settings.ping_interval_s
+        return due
+
+    def _better(self) -> list[str]:
+        return self._ranked[: self._ranked.index(self._node_id)]
+
+    def trust(self, name: str) -> None:
+        """Note that a node answered: it is no longer passed over."""
         self._suspected.pop(name, None)
+
+    def note_outcome(self, took_s: float) -> None:
+        """Note how long a preferred publisher took that published in time."""
         self._usual_s += SMOOTHING * (took_s - self._usual_s)
 
 
-def _weight(journal: str, name: str) -> tuple[int, str]:
-    return zlib.crc32(f"{journal}/{name}".encode()), name
+def _weight(journal: str, name: str) -> bytes:
+    """Return what ranks a node for a journal: a hash that mixes well, or some would be favoured."""
+    return hashlib.blake2b(f"{journal}/{name}".encode(), digest_size=16).digest()

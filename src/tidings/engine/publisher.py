@@ -13,14 +13,21 @@ too late, is dropped there, so publishing without having folded all that went be
 """
 
 import asyncio
+import random
 
 from tidings.core.entry import Entry, Submission, encode_entry
 from tidings.engine.backoff import Backoff
 from tidings.engine.journal import Journal
 from tidings.engine.settings import Settings
 from tidings.errors import Unavailable
-from tidings.ports import Appended, Clock, Occupied, Trimmed, Unsettled
+from tidings.ports import Appended, AppendOutcome, Clock, Occupied, Trimmed, Unsettled
 from tidings.types import Slot
+
+SMOOTHING = 0.2
+"""Weight of the newest append in the smoothed time that one takes."""
+
+FRUITLESS_TRIES = 2
+"""After so many lost slots in a row a publisher has the journal look for its end meanwhile."""
 
 
 class Publisher:
@@ -31,15 +38,19 @@ class Publisher:
         incarnation: str,
         journal: Journal,
         clock: Clock,
+        rng: random.Random,
         settings: Settings,
     ) -> None:
         self._incarnation = incarnation
         self._journal = journal
         self._clock = clock
+        self._rng = rng
         self._settings = settings
         # The newest submission of each origin that still has to reach the journal.
         self._offered: dict[str, Submission] = {}
         self._stirred = asyncio.Event()
+        # Smoothed seconds that the order store takes to answer an append.
+        self._append_s = 0.0
 
     def offer(self, submission: Submission) -> None:
         """Publish a submission with the next entry, unless it turns out to be settled already."""
@@ -56,25 +67,37 @@ class Publisher:
             await self._stirred.wait()
             self._stirred.clear()
             started = loop.time()
-            await self._publish()
-            # Linger: under load publishes start this far apart; after a pause at once.
-            await asyncio.sleep(started + self._settings.linger_s - loop.time())
+            if await self._publish():
+                linger_s = started + self._settings.linger_s - loop.time()
+                await asyncio.sleep(max(linger_s, self._courtesy_s()))
 
-    async def _publish(self) -> None:
-        """Fill one slot with all that is offered, trying one after the other until one is ours."""
+    def _courtesy_s(self) -> float:
+        """How long to leave the next slot to others, whether there are any or not.
+
+        Who has just filled a slot is always the first to know that the next one is empty. Where
+        every message takes equally long, somebody who is cut off from this node would lose every
+        slot to it, for ever.
+        """
+        return self._rng.uniform(0, self._settings.courtesy * self._append_s)
+
+    async def _publish(self) -> bool:
+        """Fill one slot with all that is offered, trying one after the other until one is ours.
+
+        Return False if all of it turned out to be settled.
+        """
         losses = 0
         while True:
             slot = self._journal.filled
             entry = self._gather(slot)
             if entry is None:
-                return
+                return False
             if await self._fill(slot, encode_entry(entry)):
                 for submission in entry.submissions:
                     self._withdraw(submission)
-                return
+                return True
             losses += 1
-            if losses % 2 == 0:
-                await self._find_the_end()
+            if losses >= FRUITLESS_TRIES:
+                self._journal.look_ahead()
 
     def _gather(self, slot: Slot) -> Entry | None:
         """Make an entry for `slot` of what is offered and can still be applied there."""
@@ -103,7 +126,7 @@ class Publisher:
         backoff = Backoff(self._settings)
         ambiguous = False
         while True:
-            match await self._journal.store.append(slot, data):
+            match await self._append(slot, data):
                 case Appended():
                     self._journal.learn(slot, [data])
                     return True
@@ -119,6 +142,14 @@ class Publisher:
                 case Unsettled():
                     ambiguous = True
                     await backoff.pause()
+
+    async def _append(self, slot: Slot, data: bytes) -> AppendOutcome:
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        outcome = await self._journal.store.append(slot, data)
+        if not isinstance(outcome, Unsettled):
+            self._append_s += SMOOTHING * (loop.time() - started - self._append_s)
+        return outcome
 
     async def _holds(self, slot: Slot, data: bytes) -> bool:
         """Whether a filled slot holds exactly this; an earlier try may have put it there."""

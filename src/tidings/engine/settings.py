@@ -13,6 +13,8 @@ class Settings:
     # Group commit
     linger_s: float = 0.004
     """Least time between the starts of two publishes; an idle node publishes at once."""
+    courtesy: float = 0.5
+    """After filling a slot a publisher leaves others a random part of this many round trips."""
     submission_operations_max: int = 4096
     """Operations gathered into one submission."""
     submission_bytes_max: int = 256 * KIB
@@ -36,9 +38,8 @@ class Settings:
     forward_patience_min_s: float = 0.1
     forward_patience_max_s: float = 1.0
     """Bounds of the time that a preferred publisher gets before a node publishes for itself."""
-    suspicion_min_s: float = 0.5
-    suspicion_max_s: float = 8.0
-    """A node that did not publish in time is not preferred for this long, doubling."""
+    ping_interval_s: float = 0.5
+    """Between two pings of a node that did not publish in time, while something is published."""
 
     # Learning
     anti_entropy_s: float = 1.0
@@ -51,6 +52,8 @@ class Settings:
     """Entries held that arrived before their turn."""
     read_slots_max: int = 64
     """Slots read from the order store in one call."""
+    look_ahead_slots: int = 8
+    """Slots read beyond what is known to be filled by a node that keeps losing slots to others."""
     retry_min_s: float = 0.05
     retry_max_s: float = 1.0
     """Pause before a store that gave no answer is asked again, doubling."""

@@ -196,16 +196,21 @@ class Submitter:
         self._outcome = loop.create_future()
         preferred = self._node_id
         if self._settings.gossip:
-            preferred = self._preference.preferred(loop.time())
+            preferred = self._choose_publisher(loop.time())
         if preferred != self._node_id:
             started = loop.time()
             self._gossip.forward(preferred, submission)
             if await self._outcome_within(self._preference.patience_s):
-                self._preference.trust(preferred, loop.time() - started)
+                self._preference.note_outcome(loop.time() - started)
                 return self._outcome.result()
             self._preference.suspect(preferred, loop.time())
         self._publisher.offer(submission)
         return await self._outcome
+
+    def _choose_publisher(self, now: float) -> str:
+        for name in self._preference.due_pings(now):
+            self._gossip.ping(name)
+        return self._preference.preferred()
 
     async def _outcome_within(self, patience_s: float) -> bool:
         assert self._outcome is not None
