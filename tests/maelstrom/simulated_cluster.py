@@ -12,17 +12,23 @@ from random import Random
 from typing import cast
 
 import msgspec
-import virtual_time
 
 from tidings.checker.kafka import check
 from tidings.checker.verdict import Verdict
 from tidings.maelstrom.designs import load
 from tidings.maelstrom.node import Node
+from tidings.testing import loop as virtual_time
 from tidings.workbench.client import Connection, InitOk
 from tidings.workbench.cluster import Cluster, NodeState
 from tidings.workbench.network import Latency, Message, Network, default_services
 from tidings.workbench.runner import Outcome, Run
 from tidings.workbench.settings import Fault, LatencyDistribution, Settings
+
+RECOVERY_S = 5.0
+"""The quiet time before the final polls."""
+
+FINAL_POLLS_S = 10.0
+"""How long clients may read in the end; some of them wait for a lost reply before that."""
 
 Intercept = Callable[["SimulatedCluster", Message], bool]
 """Sees each message that a node sends; returns whether it goes out."""
@@ -147,7 +153,7 @@ def simulate(
     *,
     node_count: int = 3,
     workers_per_node: int = 2,
-    time_limit_s: float = 12.0,
+    time_limit_s: float = 10.0,
     rate: float = 25.0,
     latency_ms: float = 0.0,
     distribution: LatencyDistribution = LatencyDistribution.CONSTANT,
@@ -167,7 +173,8 @@ def simulate(
         latency_distribution=distribution,
         faults=faults,
         nemesis_interval_s=nemesis_interval_s,
-        recovery_s=5.0,
+        recovery_s=RECOVERY_S,
+        final_polls_s=FINAL_POLLS_S,
         seed=seed,
     )
     outcome = virtual_time.run(_simulate(settings, design, intercept))

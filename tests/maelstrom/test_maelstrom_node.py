@@ -8,7 +8,6 @@ from typing import Any, cast
 
 import msgspec
 import pytest
-import virtual_time
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,6 +16,7 @@ from tidings.maelstrom import node as node_module
 from tidings.maelstrom.design import Body, Network, Polled
 from tidings.maelstrom.node import FINISH_TIMEOUT_S, REQUEST_TIMEOUT_S, Node
 from tidings.stores.maelstrom_kv import CallFailed
+from tidings.testing import loop as virtual_time
 
 INIT = {"type": "init", "msg_id": 1, "node_id": "n1", "node_ids": ["n1", "n2"]}
 
@@ -181,6 +181,7 @@ def test_node_failure_of_the_design_is_as_definite_as_it_was(
 ) -> None:
     async def main() -> None:
         def fail(*arguments: object) -> None:
+            del arguments
             raise failure
 
         async with running() as node:
@@ -358,7 +359,7 @@ hostile_lines = st.binary(max_size=30) | st.builds(
 )
 
 
-@settings(max_examples=200)
+@settings(max_examples=80)
 @given(st.lists(hostile_lines, max_size=8))
 def test_node_hostile_lines_never_end_it_and_only_requests_are_answered(lines: list[bytes]) -> None:
     async def main() -> None:

@@ -9,7 +9,7 @@ AT_ONCE_MAX = 512
 """Items of one `for_each` that are being worked on."""
 
 BACKOFF_FIRST_S = 0.01
-BACKOFF_MAX_S = 0.3
+BACKOFF_MAX_S = 0.2
 """The longest pause between two attempts, before jitter."""
 
 Item = TypeVar("Item")
@@ -34,13 +34,21 @@ async def for_each(
 
 
 class Backoff:
-    """Growing, jittered pauses between the attempts of one operation."""
+    """Growing, jittered pauses between the attempts of one operation.
+
+    A pause may be as long as the attempt before it. Where latency is constant, contenders would
+    otherwise stay in step, and the same ones would lose every time.
+    """
 
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
         self._limit_s = BACKOFF_FIRST_S
+        self._attempt_began_at = asyncio.get_running_loop().time()
 
     async def pause(self) -> None:
-        """Sleep for up to twice as long as the last time could take."""
-        await asyncio.sleep(self._rng.uniform(0, self._limit_s))
-        self._limit_s = min(2 * self._limit_s, BACKOFF_MAX_S)
+        """Sleep before the next attempt."""
+        loop = asyncio.get_running_loop()
+        attempt_s = loop.time() - self._attempt_began_at
+        await asyncio.sleep(self._rng.uniform(0, min(self._limit_s + attempt_s, BACKOFF_MAX_S)))
+        self._limit_s *= 2
+        self._attempt_began_at = loop.time()

@@ -29,15 +29,11 @@ class Freshness:
         self._count = 0
         self._wanted = asyncio.Event()
 
-    async def renew(self) -> None:
-        """Return once reads see at least the state of seq-kv at the time of the call.
-
-        Raises:
-            Indeterminate: No answer in time.
-            Unavailable: seq-kv refused.
-        """
+    async def try_renew(self) -> None:
+        """Show reads that follow at least the present state of seq-kv, unless it is away."""
         self._count += 1
-        await self._kv.write(self._key, f"{self._incarnation}-{self._count}")
+        with contextlib.suppress(TidingsError):
+            await self._kv.write(self._key, f"{self._incarnation}-{self._count}")
 
     def want(self) -> None:
         """Have the view renewed soon, in the background."""
@@ -48,6 +44,5 @@ class Freshness:
         while True:
             await self._wanted.wait()
             self._wanted.clear()
-            with contextlib.suppress(TidingsError):
-                await self.renew()
+            await self.try_renew()
             await asyncio.sleep(RENEWAL_INTERVAL_S)

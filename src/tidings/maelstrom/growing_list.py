@@ -4,8 +4,10 @@ As no list ever comes back, a swap from an old value can never succeed late, and
 which of two values is newer.
 """
 
+import asyncio
 import random
 
+from tidings.errors import TidingsError
 from tidings.maelstrom.committed_offsets import CALL_TIMEOUT_S
 from tidings.maelstrom.design import Network
 from tidings.maelstrom.freshness import Freshness
@@ -29,16 +31,32 @@ class GrowingLists:
         self._freshness.want()
         return await self.read(name)
 
-    async def read(self, name: str, *, outdated: list[Json] | None = None) -> list[Json]:
-        """Return the list in some recent state; empty if it does not exist there.
-
-        Given an `outdated` value, return the one that replaced it, if there is one.
-        """
+    async def read(self, name: str) -> list[Json]:
+        """Return the list in some recent state; empty if it does not exist there."""
         found: list[Json] = await self._kv.read(name, default=[])
-        if outdated is not None and len(found) <= len(outdated):
-            await self._freshness.renew()
-            found = await self._kv.read(name, default=[])
         return found
+
+    async def read_newest(self, name: str) -> list[Json]:
+        """Return the list in the newest state, or at least in one that may be it.
+
+        The renewal and the read travel together. When the read comes first, it may still be
+        answered from an old state; waiting for the renewal would make the answer older as well.
+        """
+        found: list[list[Json]] = []
+        failures: list[TidingsError] = []
+
+        async def read() -> None:
+            try:
+                found.append(await self.read(name))
+            except TidingsError as failure:
+                failures.append(failure)
+
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._freshness.try_renew())
+            tasks.create_task(read())
+        if failures:
+            raise failures[0]
+        return found[0]
 
     async def extend(self, name: str, old: list[Json], new: list[Json]) -> bool:
         """Make the list `new` if it is still `old`; return whether that was done just now.

@@ -281,6 +281,6 @@ async def _ask(design: Design, request: KafkaRequest) -> Body:
 
 def _not_supported(name: Json) -> Body:
     if not isinstance(name, str):
-        return error_body(ErrorCode.MALFORMED_REQUEST, f"`type` must be a string, not {name!r}")
+        return error_body(ErrorCode.MALFORMED_REQUEST, f"`type` must be a string, not {name!r:.80}")
     known = ", ".join(["init", *KAFKA_REQUESTS])
-    return error_body(ErrorCode.NOT_SUPPORTED, f"no request type {name!r}; known: {known}")
+    return error_body(ErrorCode.NOT_SUPPORTED, f"no request type {name!r:.80}; known: {known}")

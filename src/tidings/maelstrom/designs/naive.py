@@ -7,10 +7,10 @@ A send reads the list, adds its message and swaps the list back, until no other 
 The tag is new for each batch of sends: when the answer to a swap is lost, the tag in the list
 tells that it was done, and it is never done twice.
 
-Costs, in calls to services (a call is two messages): send 2, and 2 to 4 more for each lost race
-(all sends that wait for the same key on one node share them); poll 1 a key; commit 1 a key; list
-1 a key. And n messages of a key make each of these calls carry n messages: sending n of them moves
-n² through the network.
+Costs, in calls to services (a call is two messages): send 3 (see the newest state, read, swap),
+and 3 more for each lost race; all sends that wait for the same key on one node share them. Poll 1
+a key, commit 1 a key, list 1 a key. And each of these calls carries the whole log: sending n
+messages moves n² through the network.
 
 What breaks it: nothing that loses or repeats a message. It is slow: under contention only one
 node wins each round, and a long log is moved as a whole, over and over.
@@ -57,10 +57,9 @@ class Naive:
         name = log_name(key)
         tag = f"{self._rng.getrandbits(64):016x}"
         backoff = Backoff(self._rng)
-        outdated: list[Entry] | None = None
         while True:
             try:
-                log = await self._logs.read(name, outdated=outdated)
+                log: list[Entry] = await self._logs.read_newest(name)
                 done = [offset for _, offset, owner in log if owner == tag]
                 if done:
                     return done
@@ -68,7 +67,6 @@ class Naive:
                 entries = [(m, o, tag) for m, o in zip(messages, offsets, strict=True)]
                 if await self._logs.extend(name, log, [*log, *entries]):
                     return offsets
-                outdated = log
             except TidingsError:
                 pass  # if the swap was done all the same, the list shows it
             await backoff.pause()

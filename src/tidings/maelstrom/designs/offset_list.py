@@ -124,7 +124,7 @@ class OffsetList:
             try:
                 if await self._lists.extend(name, listed, list(range(end_offset))):
                     return
-                listed = await self._lists.read(name, outdated=listed)
+                listed = await self._lists.read_newest(name)
             except TidingsError:
                 await backoff.pause()
 
