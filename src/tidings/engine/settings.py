@@ -13,7 +13,7 @@ class Settings:
     # Group commit
     linger_s: float = 0.004
     """Least time between the starts of two publishes; an idle node publishes at once."""
-    courtesy: float = 0.5
+    courtesy: float = 0.25
     """After filling a slot a publisher leaves others a random part of this many round trips."""
     submission_operations_max: int = 4096
     """Operations gathered into one submission."""
@@ -72,5 +72,3 @@ class Settings:
     # Upkeep
     checkpoint_pages: int = 4
     """A checkpoint is written after each so many index pages."""
-    kept_pages: int = 4
-    """Pages' worth of journal entries kept below the checkpoint when older ones are trimmed."""
