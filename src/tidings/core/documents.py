@@ -32,7 +32,7 @@ _encoder = msgspec.msgpack.Encoder()
 
 
 def encode(kind: Kind, body: msgspec.Struct) -> bytes:
-    """Return the stored form of `body`; equal bodies give equal bytes."""
+    """Return the stored form of `body`; equal bodies (mappings in equal order) give equal bytes."""
     packed = _encoder.encode(body)
     return b"".join((kind.value, VERSION.to_bytes(), zlib.crc32(packed).to_bytes(4, "big"), packed))
 
@@ -55,5 +55,5 @@ def decode(kind: Kind, data: bytes, decoder: msgspec.msgpack.Decoder[T]) -> T:
         raise Corrupt(f"{kind.name.lower()} fails its checksum: the stored bytes have changed")
     try:
         return decoder.decode(body)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise Corrupt(f"{kind.name.lower()} has an unexpected shape: {error}") from error

@@ -1,11 +1,12 @@
 """The fold: the cluster's state is what you get by applying the journal's entries in order.
 
 `State.apply` is deterministic and total: any entry that decodes can be applied, on every node, with
-the same results. An operation that makes no sense is refused, never an exception.
+the same results. An operation that makes no sense (`limits`) is refused, never an exception.
 
     F1  entries are applied in slot order, each once, none skipped;
     F2  a submission is applied at most once: its origin's numbers only go up, and none is applied
-        after its last slot (so numbers that can no longer come may be forgotten);
+        after its last slot or long before it (so an origin all of whose applied submissions are
+        past their last slots can be forgotten, and all are in time);
     F3  a committed offset goes back only when asked to;
     F4  every entry of the index is one batch of the journal (index ⊆ journal).
 
@@ -18,12 +19,12 @@ from tidings.core.entry import (
     CommitOffsets,
     CreateTopic,
     Entry,
-    InBlob,
     Inline,
     MarkPagesDurable,
     Operation,
     Submission,
 )
+from tidings.core.limits import OFFSET_MAX, SUBMISSION_SLOTS_MAX, is_within_limits
 from tidings.core.pages import PAGE_SLOTS, InEntry, Page, PageSection
 from tidings.core.partition import START, Partition
 from tidings.core.producers import PlacedBatch, Verdict
@@ -31,12 +32,13 @@ from tidings.core.results import Done, Placed, Reason, Refused, Result
 from tidings.types import Offset, Slot, TopicPartition
 
 PRODUCER_IDLE_MS_MAX = 24 * 60 * 60 * 1000
-"""Producers that placed nothing for this long are forgotten (Kafka: producer.id.expiration.ms)."""
+"""Producers that placed nothing for this long are forgotten (Kafka: producer.id.expiration.ms).
 
-TOPIC_PARTITIONS_MAX = 10_000
+Measured between the wall clocks of publishers, which must agree much better than this.
+"""
 
 Applied = tuple[Submission, list[Result] | None]
-"""A submission with its results; None when it was dropped (repeated or expired)."""
+"""A submission with its results; None when it was dropped (repeated, or not at its time)."""
 
 _Place = tuple[Slot, int, int]
 """Slot, submission and operation: where in the journal an operation stands."""
@@ -59,7 +61,8 @@ class State:
         self.partitions: dict[TopicPartition, Partition] = {}
         # Committed offsets by group.
         self.groups: dict[str, dict[TopicPartition, Offset]] = {}
-        # Of each origin, the number and last slot of the newest submission that was applied.
+        # Of each origin, the newest number that was applied and the highest last slot. Grows by
+        # `apply`, shrinks where a page is sealed.
         self.origins: dict[str, tuple[int, Slot]] = {}
         # Pages sealed but not known to be durable, oldest first.
         self.unwritten: dict[int, Page] = {}
@@ -79,10 +82,9 @@ class State:
         assert slot == self.next_slot, f"F1: slot {slot} applied when {self.next_slot} is next"
         applied: list[Applied] = []
         for position, submission in enumerate(entry.submissions):
-            if self.is_settled(submission.origin, submission.number) or slot > submission.last_slot:
+            if not self._admit(slot, submission):
                 applied.append((submission, None))
                 continue
-            self.origins[submission.origin] = (submission.number, submission.last_slot)
             results = [
                 self._apply_operation(operation, (slot, position, place), entry.published_ms)
                 for place, operation in enumerate(submission.operations)
@@ -98,7 +100,18 @@ class State:
         newest = self.origins.get(origin)
         return newest is not None and newest[0] >= number
 
+    def _admit(self, slot: Slot, submission: Submission) -> bool:
+        """Say whether a submission is applied at this slot, and remember that it is (F2)."""
+        origin, number, last_slot = submission.origin, submission.number, submission.last_slot
+        if self.is_settled(origin, number) or not slot <= last_slot <= slot + SUBMISSION_SLOTS_MAX:
+            return False
+        _, highest = self.origins.get(origin, (number, last_slot))
+        self.origins[origin] = (number, max(last_slot, highest))
+        return True
+
     def _apply_operation(self, operation: Operation, place: _Place, now_ms: int) -> Result:
+        if not is_within_limits(operation):
+            return Refused(Reason.INVALID)
         match operation:
             case Append():
                 return self._append(operation, place, now_ms)
@@ -106,7 +119,7 @@ class State:
                 return self._commit(operation)
             case CreateTopic():
                 return self._create(operation)
-            case MarkPagesDurable():
+            case MarkPagesDurable():  # pragma: no branch: the last kind of operation
                 return self._mark_durable(operation.page)
 
     def has_partition(self, partition: TopicPartition) -> bool:
@@ -116,25 +129,19 @@ class State:
     def _append(self, operation: Append, place: _Place, now_ms: int) -> Result:
         if not self.has_partition(operation.partition):
             return Refused(Reason.UNKNOWN_TOPIC_OR_PARTITION)
-        if operation.record_count < 1:
+        if self.end_offset(operation.partition) + operation.record_count > OFFSET_MAX:
             return Refused(Reason.INVALID)
         partition = self.partitions.get(operation.partition)
         if partition is None:
             partition = self.partitions[operation.partition] = Partition()
         if operation.producer is not None:
-            match partition.producers.check(operation.producer, operation.record_count):
-                case PlacedBatch() as batch:
-                    return Placed(batch.base_offset, duplicate=True)
-                case Verdict() as verdict:
-                    return _REFUSALS[verdict]
-                case None:
-                    pass
-        where: InEntry | InBlob
-        match operation.payload:
-            case Inline(data):
-                where = InEntry(*place, len(data))
-            case InBlob() as where:
-                pass
+            found = partition.producers.check(operation.producer, operation.record_count)
+            if isinstance(found, PlacedBatch):
+                return Placed(found.base_offset, duplicate=True)
+            if found is not None:
+                return _REFUSALS[found]
+        payload = operation.payload
+        where = InEntry(*place, len(payload.data)) if isinstance(payload, Inline) else payload
         base = partition.append(operation.record_count, now_ms, where)
         if operation.producer is not None:
             partition.producers.record(operation.producer, operation.record_count, base, now_ms)
@@ -143,23 +150,24 @@ class State:
         return Placed(base)
 
     def _create(self, operation: CreateTopic) -> Result:
-        if not 1 <= operation.partition_count <= TOPIC_PARTITIONS_MAX:
-            return Refused(Reason.INVALID)
         if operation.topic in self.topics:
             return Done(changed=False)
         self.topics[operation.topic] = operation.partition_count
         return Done()
 
     def _commit(self, operation: CommitOffsets) -> Result:
-        if not all(
-            self.has_partition(partition) and offset >= 0 for partition, offset in operation.offsets
-        ):
+        if not all(self.has_partition(partition) for partition, _ in operation.offsets):
             return Refused(Reason.UNKNOWN_TOPIC_OR_PARTITION)
+        if not operation.offsets:
+            return Done(changed=False)
         committed = self.groups.setdefault(operation.group, {})
+        changed = False
         for partition, offset in operation.offsets:
-            if operation.may_move_back or offset > committed.get(partition, -1):
+            before = committed.get(partition, -1)
+            if offset > before or (operation.may_move_back and offset != before):
                 committed[partition] = offset
-        return Done()
+                changed = True
+        return Done(changed)
 
     # Pages --------------------------------------------------------------------------------------
 
@@ -171,13 +179,15 @@ class State:
             partition.producers.forget(now_ms - PRODUCER_IDLE_MS_MAX)
         self.unwritten[number] = Page(number, sections)
         self._touched.clear()
-        # F2: a submission of these origins that could still come has expired.
+        # F2: whatever was applied of the others would be past its last slot if it came again.
         self.origins = {
-            origin: newest for origin, newest in self.origins.items() if newest[1] >= self.next_slot
+            origin: (number, last_slot)
+            for origin, (number, last_slot) in self.origins.items()
+            if last_slot >= self.next_slot
         }
 
     def _mark_durable(self, page: int) -> Result:
-        if page * PAGE_SLOTS >= self.next_slot:
+        if page >= self.next_slot // PAGE_SLOTS:
             return Refused(Reason.INVALID)
         if page < self.durable_pages:
             return Done(changed=False)
