@@ -1,13 +1,13 @@
-"""Upkeep: what keeps memory, start-up and the order store bounded. Any node may do it at any time.
+"""Upkeep: what keeps memory and start-up bounded. Any node may do it at any time.
 
 Whoever fills a page's last slot writes the page, and any older one that nobody is known to have
 written; then an operation tells everybody that it is durable, and all may prune. Now and then it
-also writes a checkpoint and lets the order store trim what lies well below it. If that node dies
-half-way, whoever fills the next page's last slot does it instead.
+also writes a checkpoint. If that node dies half-way, whoever fills the next page's last slot does
+it instead.
 
     K1  a page is durable BEFORE the operation that says so is submitted;
     K2  a checkpoint's blob is durable BEFORE the cell names it, and the cell only moves forward;
-    K3  only slots below a checkpoint that the cell names are trimmed.
+    K3  nothing is trimmed: entries hold inline record bytes, which no checkpoint holds.
 """
 
 import asyncio
@@ -97,8 +97,6 @@ class Upkeep:
             if named is not None and int(named) >= slot:
                 break
             if await self._journal.store.swap_cell(CHECKPOINT_CELL, named, b"%d" % slot):
-                kept = self._settings.kept_pages * PAGE_SLOTS
-                await self._journal.store.trim(Slot(max(slot - kept, 0)))
                 break
         if self._checkpoint == (slot, data):
             self._checkpoint = None
