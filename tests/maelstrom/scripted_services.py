@@ -1,7 +1,7 @@
 """A design's network without a node: calls go straight to the workbench's services."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import Enum, auto
 from random import Random
 
@@ -38,6 +38,7 @@ class Services:
             "seq-kv": SeqKV(Random(f"{seed}/seq-kv")),
         }
         self.networks: dict[str, ScriptedNetwork] = {}
+        self._look_count = 0
 
     def ask(self, client: str, service: str, body: Body) -> Body:
         """Return the reply of a service; tests use it to look and to meddle."""
@@ -49,7 +50,8 @@ class Services:
 
     def value(self, service: str, key: str) -> object:
         """Return what the newest state holds, or None."""
-        self.put(service, "look", {"at": key})
+        self._look_count += 1
+        self.put(service, "look", self._look_count)
         return self.ask("meddler", service, {"type": "read", "key": key}).get("value")
 
 
@@ -60,7 +62,7 @@ class ScriptedNetwork:
         self, services: Services, node_id: str = "n0", node_ids: tuple[str, ...] = ("n0",)
     ) -> None:
         self.node_id = node_id
-        self.node_ids = node_ids
+        self.node_ids: Sequence[str] = node_ids
         self._services = services
         self.lose: Lose = lose_nothing
         self.latency_s = 0.01

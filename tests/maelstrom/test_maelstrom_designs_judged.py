@@ -111,7 +111,7 @@ def test_gossip_that_nobody_hears_is_still_valid(seed: int) -> None:
     )
 
 
-def dies_before_writing(seed: int) -> tuple[Intercept, list[str]]:
+def dies_before_writing(seed: int, *, share: float = 0.05) -> tuple[Intercept, list[str]]:
     """Now and then kill a node that has taken an offset and is about to write its record."""
     rng = Random(f"{seed}/deaths")
     deaths: list[str] = []
@@ -120,7 +120,7 @@ def dies_before_writing(seed: int) -> tuple[Intercept, list[str]]:
         body = msgspec.json.decode(message.body)
         if message.dest != "seq-kv" or body["type"] != "cas" or "msg" not in body["to"]:
             return True
-        if asyncio.get_running_loop().time() < 8 and rng.random() < 0.05:
+        if asyncio.get_running_loop().time() < 8 and rng.random() < share:
             deaths.append(message.src)
             cluster.crash(message.src)
             return False
@@ -195,7 +195,7 @@ def test_simulation_planted_bug_is_found(bug: str, monkeypatch: pytest.MonkeyPat
     plant(monkeypatch)
 
     def is_found(seed: int) -> bool:
-        intercept, _ = dies_before_writing(seed)
+        intercept, _ = dies_before_writing(seed, share=0.1)
         verdict, _ = simulate(
             design,
             seed,
