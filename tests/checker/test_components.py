@@ -34,5 +34,5 @@ def test_shortest_cycle_takes_the_shortcut_and_begins_at_its_start(start: int) -
 
 
 def test_shortest_cycle_stays_within_its_component() -> None:
-    graph = {0: [1], 1: [2, 9], 2: [0], 9: [0]}
+    graph = {0: [1], 1: [9, 2], 2: [0]}
     assert shortest_cycle(0, [0, 1, 2], graph.__getitem__) == [0, 1, 2]

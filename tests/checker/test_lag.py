@@ -78,3 +78,21 @@ def test_only_polls_that_ended_ok_lag() -> None:
     history.poll(1, {}, ends="info")
     history.poll(1, {}, ends="fail")
     assert lag_of(history) is None
+
+
+def test_key_that_is_assigned_again_keeps_its_position() -> None:
+    history = Recorded()
+    history.assign(1, "k")
+    history.send(0, "k", 1, at=0)
+    history.poll(1, {"k": [(0, 1)]})
+    history.assign(1, "k")
+    history.poll(1, {})
+    assert lag_of(history) is None
+
+
+def test_failed_poll_makes_no_record_known() -> None:
+    history = Recorded()
+    history.assign(1, "k")
+    history.poll(2, {"k": [(0, 1)]}, ends="fail")
+    history.poll(1, {})
+    assert lag_of(history) is None

@@ -128,6 +128,14 @@ def test_poll_after_an_unknown_poll_goes_on_from_the_one_before() -> None:
     assert names_of(history) == []
 
 
+def test_poll_that_names_the_key_but_returns_nothing_forgets_it() -> None:
+    history, _ = log_of_three()
+    history.poll(1, {"k": [(0, 1)]})
+    history.poll(1, {"k": []})
+    history.poll(1, {"k": [(2, 3)]})
+    assert names_of(history) == []
+
+
 def test_poll_of_what_was_polled_before_is_nonmonotonic_poll() -> None:
     history, sends = log_of_three()
     first = history.poll(1, {"k": [(0, 1), (1, 2)]})

@@ -124,3 +124,39 @@ def test_last_operations_poll_of_a_key_without_acknowledged_sends_is_unseen_as_i
     assert only_anomaly(history, "unseen").event_indexes == [poll]
     history.poll(8, {})
     assert names_of(history) == []
+
+
+def test_failed_sends_offset_proves_nothing() -> None:
+    history = Recorded()
+    history.send(0, "k", 1, at=5, ends="fail")
+    history.send(0, "k", 2, at=1)
+    history.poll(8, {"k": [(0, 1), (1, 2)]})
+    assert names_of(history) == ["G1a"]
+
+
+@pytest.mark.parametrize("ends", ["info", "fail"])
+def test_message_that_only_an_unknown_poll_placed_is_no_lost_write(ends: Json) -> None:
+    history = Recorded()
+    history.send(0, "k", 1, ends=ends)
+    history.send(1, "k", 2, at=1)
+    history.poll(8, {"k": [(0, 1)]}, ends="info")
+    history.poll(9, {"k": [(1, 2)]})
+    assert names_of(history) == []
+
+
+def test_message_that_stands_again_above_the_highest_polled_is_no_lost_write() -> None:
+    history = Recorded()
+    history.send(0, "k", 1, at=0)
+    history.send(1, "k", 2, at=1)
+    history.poll(7, {"k": [(2, 1)]}, ends="info")
+    history.poll(8, {"k": [(1, 2)]})
+    assert names_of(history) == ["duplicate", "unseen"]
+
+
+def test_message_polled_at_two_offsets_reaches_only_the_first() -> None:
+    history = Recorded()
+    history.send(0, "k", 1, at=0)
+    history.send(1, "k", 2, at=1)
+    history.poll(8, {"k": [(0, 1)]})
+    history.poll(9, {"k": [(2, 1)]})
+    assert names_of(history) == ["duplicate", "unseen"]

@@ -63,7 +63,8 @@ def _cut(path: list[int], on_path: dict[int, None], root: int) -> list[int]:
 def shortest_cycle(start: int, component: Sequence[int], successors: Successors) -> list[int]:
     """Return the nodes of a shortest cycle through `start`, which comes first.
 
-    `component` is a strongly connected component that holds `start`; the cycle stays within it.
+    `component` is a strongly connected component that holds `start`; the cycle stays within it. No
+    node may have an edge to itself.
     """
     inside = dict.fromkeys(component)
     came_from: dict[int, int] = {}
@@ -71,7 +72,7 @@ def shortest_cycle(start: int, component: Sequence[int], successors: Successors)
     while start not in came_from:
         node = waiting.popleft()
         for target in successors(node):
-            if target in inside and target not in came_from and target != node:
+            if target in inside and target not in came_from:
                 came_from[target] = node
                 waiting.append(target)
     cycle = [start]

@@ -45,27 +45,19 @@ def _has_transactions(evidence: Evidence) -> bool:
 
 
 def _contradicts_time(evidence: Evidence) -> bool:
-    """Whether a cycle of wr and realtime exists, provided that none exists of wr alone.
+    """Whether a cycle exists, given that no operation both sends and polls.
 
-    It does just if an operation ended ok before another began from which messages had reached it.
-    (Otherwise each operation can be placed in time, after its invocation, at the first ok
-    completion that its messages reached; every dependency then leads forward.) Operations are taken
-    as they completed, so each sender need only be looked at once: the first time it is reached.
+    It does just if a poll ended ok before the send began whose message it returned. (Otherwise each
+    send can be placed in time after its invocation and before the first poll that saw it, and every
+    dependency leads forward.)
     """
-    reached = bytearray(1 + max((op.completed_at for op in evidence.operations), default=0))
-    for operation in evidence.operations:
-        waiting = [operation] if operation.type == "ok" else []
-        while waiting:
-            reader = waiting.pop()
-            for key, batch in reader.polls.items():
-                for sender in map(evidence.sender_of.get(key, {}).get, batch.messages):
-                    if sender is None or reached[sender.completed_at]:
-                        continue
-                    reached[sender.completed_at] = 1
-                    if operation.completed_at < sender.invoked_at:
-                        return True
-                    waiting.append(sender)
-    return False
+    return any(
+        sender is not None and operation.completed_at < sender.invoked_at
+        for operation in evidence.operations
+        if operation.type == "ok"
+        for key, batch in operation.polls.items()
+        for sender in map(evidence.sender_of.get(key, {}).get, batch.messages)
+    )
 
 
 @dataclass(slots=True)
@@ -78,7 +70,7 @@ class _Graph:
 
     evidence: Evidence
     events_end: int
-    """The place after the last that an operation of the graph was invoked or ended at."""
+    """The place after the last invocation; nothing began after it."""
     operation_of: dict[int, Operation] = field(default_factory=dict)
     invoked: dict[int, list[int]] = field(default_factory=dict)
     """By moment, the operation that was invoked then."""
@@ -124,7 +116,6 @@ def _node_of(operation: Operation) -> int:
 def _build_graph(evidence: Evidence, *, ww_deps: bool) -> _Graph:
     transfers = [operation for operation in evidence.operations if operation.f in TRANSFERS]
     events_end = 1 + max((operation.invoked_at for operation in transfers), default=0)
-    events_end = max(events_end, *(1 + op.completed_at for op in transfers if op.type == "ok"), 0)
     graph = _Graph(evidence, events_end)
     for operation in transfers:
         node = _node_of(operation)
