@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run challenge setup test lint types imports unit format lock clean
+.PHONY: run challenge matrix bench setup test lint types imports unit format lock clean
 
 run: challenge
 
@@ -13,6 +13,12 @@ CHALLENGE := --node-count 5 --concurrency 2n --rate 100 --time-limit 20 --latenc
 
 challenge: setup  ## the kafka workload on real node processes
 	$(BIN)/tidings challenge $(CHALLENGE) $(OPTIONS)
+
+matrix: setup  ## every correct design under every latency and fault; about half an hour
+	$(BIN)/python benchmarks/matrix.py $(OPTIONS)
+
+bench: setup  ## what the checker costs as histories grow
+	$(BIN)/python benchmarks/checker.py
 
 setup: $(VENV)/.done
 
