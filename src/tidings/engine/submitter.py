@@ -60,6 +60,8 @@ class Submitter:
         self._queued_bytes = 0
         self._stirred = asyncio.Event()
         self._number = 0
+        # The newest blob's; goes up by one for each try to make a submission.
+        self._blob_number = 0
         self._last_slot = Slot(0)
         # The submission on its way, and where its outcome goes: results, or None if it expired.
         self._outstanding: Submission | None = None
@@ -145,7 +147,9 @@ class Submitter:
 
     async def _move_to_blob(self, operations: list[Operation]) -> list[Operation]:
         """Put large record batches into one blob, and references to it in their place."""
-        name = f"data/{self._incarnation}/{self._number + 1}"
+        # A name of its own even if nothing comes of it: a put that was lost may still arrive.
+        self._blob_number += 1
+        name = f"data/{self._incarnation}/{self._blob_number}"
         parts: list[bytes] = []
         position = 0
         moved: list[Operation] = []
