@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -19,7 +20,7 @@ SHORT: dict[str, Any] = {
     "node_count": 3,
     "concurrency": 6,
     "rate": 100.0,
-    "time_limit_s": 20.0,
+    "time_limit_s": 10.0,
     "recovery_s": 10.0,
 }
 
@@ -41,30 +42,36 @@ def run_fake(handler: Handler, **changes: Any) -> Outcome:
     return run_fakes(lambda _: handler, **changes)
 
 
+@cache
+def plain_run() -> Outcome:
+    """A run without faults on a correct log."""
+    return run_fake(Log().handle)
+
+
 def clients_events(outcome: Outcome) -> list[Event]:
     return [event for event in outcome.history if event.process != "nemesis"]
 
 
 def test_run_on_a_correct_log_is_valid_and_complete() -> None:
-    outcome = run_fake(Log().handle)
+    outcome = plain_run()
     verdict = check(outcome.history)
     assert verdict.valid, verdict.anomalies
     tallies = verdict.tallies
-    assert tallies["send"].ok > 500
-    assert tallies["poll"].ok > 500
+    assert tallies["send"].ok > 400
+    assert tallies["poll"].ok > 400
     assert tallies["assign"].ok > 5
     assert tallies["crash"].info > 0
     assert [event.index for event in outcome.history] == list(range(len(outcome.history)))
 
 
 def test_run_reaches_the_rate_and_keeps_the_time_limit() -> None:
-    outcome = run_fake(Log().handle)
-    assert outcome.main_phase_s == pytest.approx(20.0)
-    assert outcome.main_phase_operations == pytest.approx(2000, rel=0.1)
+    outcome = plain_run()
+    assert outcome.main_phase_s == pytest.approx(10.0)
+    assert outcome.main_phase_operations == pytest.approx(1000, rel=0.1)
 
 
 def test_run_quiet_time_has_no_operations_and_final_polls_follow() -> None:
-    outcome = run_fake(Log().handle)
+    outcome = plain_run()
     times_s = [event.time / 1e9 for event in outcome.history]
     gap_s, resumed = max(
         (later - earlier, place) for place, (earlier, later) in enumerate(pairwise(times_s), 1)
@@ -90,19 +97,19 @@ def test_run_final_polls_give_up_on_what_is_lost() -> None:
     outcome = run_fake(forgetful, final_polls_s=10.0)
     assert check(outcome.history).bad == ["unseen"]
     last_s = outcome.history[-1].time / 1e9
-    assert last_s == pytest.approx(20.0 + 10.0 + 10.0, abs=1.0)
+    assert last_s == pytest.approx(10.0 + 10.0 + 10.0, abs=1.0)
 
 
 def test_run_worker_has_one_operation_in_flight() -> None:
     in_flight: Counter[int | str] = Counter()
-    for event in clients_events(run_fake(Log().handle)):
+    for event in clients_events(plain_run()):
         in_flight[event.process] += 1 if event.type == "invoke" else -1
         assert in_flight[event.process] in {0, 1}
 
 
 def test_run_worker_goes_on_as_another_process_after_info() -> None:
     ended: set[int | str] = set()
-    events = clients_events(run_fake(Log().handle))
+    events = clients_events(plain_run())
     for event in events:
         assert event.process not in ended
         if event.type == "info":
@@ -152,7 +159,7 @@ def test_run_worker_talks_to_the_node_of_its_number() -> None:
 def test_run_rate_zero_only_waits() -> None:
     outcome = run_fake(Log().handle, rate=0.0)
     assert outcome.main_phase_operations == 0
-    assert outcome.main_phase_s == pytest.approx(20.0)
+    assert outcome.main_phase_s == pytest.approx(10.0)
     assert outcome.history == []
 
 
@@ -174,9 +181,9 @@ def test_run_with_every_fault_is_valid_and_ends_healed() -> None:
 
 
 def test_run_same_seed_gives_the_same_history() -> None:
-    first = run_fake(Log().handle, seed=5, faults=(Fault.PARTITION,))
-    second = run_fake(Log().handle, seed=5, faults=(Fault.PARTITION,))
-    other = run_fake(Log().handle, seed=6, faults=(Fault.PARTITION,))
+    first = run_fake(Log().handle, seed=5, faults=(Fault.KILL,), time_limit_s=3.0)
+    second = run_fake(Log().handle, seed=5, faults=(Fault.KILL,), time_limit_s=3.0)
+    other = run_fake(Log().handle, seed=6, faults=(Fault.KILL,), time_limit_s=3.0)
     assert first.history == second.history
     assert first.history != other.history
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tidings.workbench.services import Body, LinKV, LinTSO, LwwKV, SeqKV, Service
+from tidings.workbench.services import Body, LinKV, LinTSO, LwwKV, SeqKV, Service, _Stamped
 
 STATES_MAX = 32
 
@@ -307,3 +307,18 @@ def test_lww_kv_later_timestamp_wins_everywhere() -> None:
     values = [service.handle("n0", read("k"))["value"] for _ in range(100)]
     assert len(set(values[50:])) == 1
     assert not service._differing
+
+
+@pytest.mark.parametrize("newer", [0, 1])
+def test_lww_kv_merge_keeps_the_value_with_the_later_timestamp(newer: int) -> None:
+    service = LwwKV(Random(0))
+    older = 1 - newer
+    for place, timestamp, value in ((newer, 5, "new"), (older, 3, "old")):
+        service._replicas[place].values["k"] = _Stamped(timestamp, value)
+        service._replicas[place].clock = timestamp + 1
+    service._differing["k"] = None
+    service._merge(service._replicas[older], service._replicas[newer])
+    assert [replica.values["k"].value for replica in service._replicas].count("old") == 1
+    service._merge(service._replicas[newer], service._replicas[older])
+    assert [replica.values["k"].value for replica in service._replicas] == ["new", "new"]
+    assert [replica.clock for replica in service._replicas] == [6, 6]

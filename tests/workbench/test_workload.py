@@ -18,8 +18,8 @@ def make_workload(seed: int = 0, max_writes_per_key: int = 16) -> KafkaWorkload:
 
 
 def generate(workload: KafkaWorkload, count: int) -> list[Operation]:
-    """Operations of one moment, when no crash is due."""
-    return [workload.next_operation(0.0) for _ in range(count)]
+    """Operations before any crash is due."""
+    return [workload.next_operation(-1.0) for _ in range(count)]
 
 
 def event(f: str, value: Json, kind: str = "ok") -> Event:
@@ -118,6 +118,7 @@ def test_workload_crashes_at_the_interval_whatever_the_rate() -> None:
     workload = make_workload()
     seconds = 600
     kinds = Counter(workload.next_operation(tick / 10).f for tick in range(seconds * 10))
+    assert make_workload().next_operation(0.0).f == "crash"
     assert kinds["crash"] == pytest.approx(seconds * CONCURRENCY / CRASH_INTERVAL_S, rel=0.15)
 
 

@@ -147,7 +147,8 @@ class Run:
     async def carry_out(self) -> None:
         """Do everything but stop the nodes."""
         settings = self._settings
-        self._say(f"starting {settings.node_count} nodes: {' '.join(settings.command)}")
+        command = " ".join(settings.command)
+        self._say(f"starting {settings.node_count} nodes, seed {settings.seed}: {command}")
         await self._cluster.start()
         self._recorder = Recorder(self._loop.time)
         self._outcome.history = self._recorder.events

@@ -8,7 +8,7 @@ an operation, and when, is decided elsewhere (`tidings.workbench.runner`).
   messages of a key are 1, 2, 3, …
 - With probability 1/64 an assign of the key that the next operation would touch goes before it;
   a third of these assigns also take in every key that has records sent but not polled.
-- A client crashes every 30 s / concurrency on average.
+- A client crashes at the start, and then every 30 s / concurrency on average.
 
 Source: jepsen.tests.kafka, and wr-txns in Elle's generator.
 """
@@ -39,7 +39,7 @@ class KafkaWorkload:
         self._rng = rng
         self._max_writes_per_key = max_writes_per_key
         self._crash_spread_s = 2 * CRASH_INTERVAL_S / concurrency
-        self._crash_at_s = rng.uniform(0, self._crash_spread_s)
+        self._crash_at_s = 0.0
         self._live_keys = list(range(LIVE_KEYS))
         self._popularity = [2**place for place in range(LIVE_KEYS)]
         # How many messages each key has been given.
