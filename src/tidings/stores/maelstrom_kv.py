@@ -3,10 +3,11 @@
 lin-kv   <journal>/<slot>         an entry, as base64 text; created once, never changed
 <journal>/cell/<name>    a cell, as base64 text
 seq-kv   <journal>/<blob name>    a blob, as base64 text; written once
-<journal>/fresh/<node>   a number that only this node writes, to see the newest state
+<journal>/fresh/<node>   what nobody wrote before, written to see the newest state
 """
 
 import asyncio
+import random
 from base64 import b64decode, b64encode
 from typing import Protocol
 
@@ -197,10 +198,12 @@ class MaelstromOrderStore:
 class MaelstromBlobStore:
     """Blobs in seq-kv, whose reads may be stale."""
 
-    def __init__(self, caller: Caller, journal: str, node_id: str) -> None:
+    def __init__(self, caller: Caller, journal: str, node_id: str, rng: random.Random) -> None:
         self._kv = KeyValue(caller, "seq-kv", timeout_s=TIMEOUT_S)
         self._journal = journal
         self._fresh_key = f"{journal}/fresh/{node_id}"
+        # Tells this life of the node from those before, whose values would change nothing.
+        self._life = f"{rng.getrandbits(64):016x}"
         self._fresh_count = 0
 
     def _blob_key(self, name: str) -> str:
@@ -220,7 +223,7 @@ class MaelstromBlobStore:
             if text is None:
                 # seq-kv answers from the newest state once this client has changed something.
                 self._fresh_count += 1
-                await self._kv.write(self._fresh_key, self._fresh_count)
+                await self._kv.write(self._fresh_key, f"{self._life}-{self._fresh_count}")
                 text = await self._kv.read(self._blob_key(name))
         except Indeterminate as error:
             raise Unavailable(str(error)) from error

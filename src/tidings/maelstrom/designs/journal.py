@@ -63,7 +63,7 @@ class Journal:
     def __init__(self, network: Network, rng: random.Random, settings: Settings) -> None:
         self._log = Log(
             MaelstromOrderStore(network, JOURNAL),
-            MaelstromBlobStore(network, JOURNAL, network.node_id),
+            MaelstromBlobStore(network, JOURNAL, network.node_id, rng),
             peers=Peers(network),
             clock=SystemClock(),
             rng=rng,
