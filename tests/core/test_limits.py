@@ -1,0 +1,75 @@
+"""What an operation may ask for: the last value on each side of each limit."""
+
+import pytest
+
+from tidings.core.entry import (
+    Append,
+    CommitOffsets,
+    CreateTopic,
+    InBlob,
+    Inline,
+    MarkPagesDurable,
+    Operation,
+    ProducerStamp,
+)
+from tidings.core.limits import TOPIC_PARTITIONS_MAX, is_within_limits
+from tidings.types import Offset
+
+from .building import A, B
+
+INLINE = Inline(b"")
+
+
+def stamped(producer_id: int, epoch: int, base_sequence: int) -> Append:
+    return Append(A, 1, INLINE, ProducerStamp(producer_id, epoch, base_sequence))
+
+
+def commit(*offsets: int) -> CommitOffsets:
+    return CommitOffsets("g", [(B, Offset(offset)) for offset in offsets])
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        Append(A, 1, INLINE),
+        Append(A, 2**31 - 1, INLINE),
+        Append(A, 1, InBlob("", 0, 0)),
+        stamped(0, 0, 0),
+        stamped(2**63 - 1, 2**15 - 1, 2**31 - 1),
+        commit(),
+        commit(0, 2**63 - 1),
+        CreateTopic("a", 1),
+        CreateTopic("a", TOPIC_PARTITIONS_MAX),
+        MarkPagesDurable(0),
+    ],
+    ids=repr,
+)
+def test_operation_inside_its_limits_is_taken(operation: Operation) -> None:
+    assert is_within_limits(operation)
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        Append(A, 0, INLINE),
+        Append(A, -1, INLINE),
+        Append(A, 2**31, INLINE),
+        Append(A, 1, InBlob("", -1, 0)),
+        Append(A, 1, InBlob("", 0, -1)),
+        stamped(-1, 0, 0),
+        stamped(2**63, 0, 0),
+        stamped(0, -1, 0),
+        stamped(0, 2**15, 0),
+        stamped(0, 0, -1),
+        stamped(0, 0, 2**31),
+        commit(0, -1),
+        commit(2**63, 0),
+        CreateTopic("", 1),
+        CreateTopic("a", 0),
+        CreateTopic("a", TOPIC_PARTITIONS_MAX + 1),
+        MarkPagesDurable(-1),
+    ],
+    ids=repr,
+)
+def test_operation_outside_its_limits_is_not_taken(operation: Operation) -> None:
+    assert not is_within_limits(operation)
