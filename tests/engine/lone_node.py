@@ -26,11 +26,15 @@ A = TopicPartition("a", 0)
 ALL = 1_000_000
 
 
-class WatchedOrder(MemoryOrderStore):
+class WatchedOrder:
     """An order store that writes down the calls it gets, and holds them while it is shut."""
 
-    def __init__(self, *, inline_bytes_max: int = 1000) -> None:
-        super().__init__(inline_bytes_max=inline_bytes_max)
+    def __init__(
+        self, inner: MemoryOrderStore | None = None, *, inline_bytes_max: int = 1000
+    ) -> None:
+        self.inner = inner or MemoryOrderStore(inline_bytes_max=inline_bytes_max)
+        self.entry_bytes_max = self.inner.entry_bytes_max
+        self.inline_bytes_max = self.inner.inline_bytes_max
         self.calls: list[str] = []
         self.is_open = asyncio.Event()
         self.is_open.set()
@@ -49,14 +53,14 @@ class WatchedOrder(MemoryOrderStore):
         self.before_append(slot)
         if step == "unsettled":
             return Unsettled()
-        outcome = await super().append(slot, entry)
+        outcome = await self.inner.append(slot, entry)
         if step == "lost reply":
             return Unsettled()
         return Occupied() if isinstance(outcome, Occupied) and not self.tells_entry else outcome
 
     async def read(self, start: Slot, count_max: int) -> list[bytes] | Trimmed:
         self.calls.append(f"read {start}")
-        found = await super().read(start, count_max)
+        found = await self.inner.read(start, count_max)
         await self.is_open.wait()
         if self.script and self.script[0] == "unavailable":
             self.script.pop(0)
@@ -65,25 +69,28 @@ class WatchedOrder(MemoryOrderStore):
 
     async def trim(self, below: Slot) -> None:
         self.calls.append(f"trim {below}")
-        await super().trim(below)
+        await self.inner.trim(below)
+
+    async def read_cell(self, name: str) -> bytes | None:
+        return await self.inner.read_cell(name)
 
     async def swap_cell(self, name: str, old: bytes | None, new: bytes) -> bool:
         self.calls.append(f"swap {name} {new.decode()}")
-        return await super().swap_cell(name, old, new)
+        return await self.inner.swap_cell(name, old, new)
 
     def fill(self, *entries: Entry) -> None:
         """Fill the next slots, as another node would."""
         for entry in entries:
-            self._slots[self._end] = encode_entry(entry)
-            self._end = Slot(self._end + 1)
+            self.inner._slots[self.inner._end] = encode_entry(entry)
+            self.inner._end = Slot(self.inner._end + 1)
 
     def entries(self) -> list[Entry]:
         """Return what all slots hold."""
-        return [decode_entry(data) for data in self._slots.values()]
+        return [decode_entry(data) for data in self.inner._slots.values()]
 
     def spoil(self, slot: int) -> None:
         """Change the bytes of a slot, which no store should do."""
-        self._slots[Slot(slot)] += b"?"
+        self.inner._slots[Slot(slot)] += b"?"
 
 
 class WatchedBlobs(MemoryBlobStore):

@@ -27,7 +27,7 @@ def test_append_is_acknowledged_only_once_its_entry_is_in_the_store() -> None:
             append = tasks.create_task(log.append(A, b"x", create_topic=True))
             await asyncio.sleep(100)
             assert not append.done()
-            assert await log.fetch(A, 0, 100) == []
+            assert await read_all(log) == []
             order.is_open.set()
             assert await append == 0
             assert len(order.entries()) == 1

@@ -56,7 +56,7 @@ class Journal:
         self.jump_observers: list[Callable[[], None]] = []
         # Set once the node has caught up for the first time.
         self.recovered = asyncio.Event()
-        # Set whenever `filled` or `state` moved; the follower clears it.
+        # Set when `filled` or `state` moves or something is urgent; the follower clears it.
         self._moved = asyncio.Event()
         # Whether somebody cannot go on before the gap is closed.
         self._urgent = False
@@ -83,9 +83,12 @@ class Journal:
 
     def note_filled(self, slot: Slot, *, urgent: bool = False) -> None:
         """Note that a slot is filled though its entry may not be here; `urgent` to fetch it now."""
-        self.filled = max(self.filled, Slot(slot + 1))
-        self._urgent = self._urgent or (urgent and slot >= self.state.next_slot)
-        self._moved.set()
+        if slot >= self.filled:
+            self.filled = Slot(slot + 1)
+            self._moved.set()
+        if urgent and slot >= self.state.next_slot:
+            self._urgent = True
+            self._moved.set()
 
     def look_ahead(self) -> None:
         """Have the gap closed now, and the slots after it read too: the end may be far away."""
@@ -95,6 +98,7 @@ class Journal:
 
     def _fold(self) -> None:
         while (held := self._ahead.pop(self.state.next_slot, None)) is not None:
+            self._moved.set()
             data, entry = held
             slot = self.state.next_slot
             self.entries.put(slot, (data, entry), len(data))
