@@ -21,7 +21,7 @@ from tidings.core.pages import (
 from tidings.engine.cache import LoadingCache
 from tidings.engine.journal import Journal
 from tidings.engine.settings import Settings
-from tidings.errors import Corrupt, TidingsError
+from tidings.errors import Corrupt, OffsetOutOfRange, TidingsError
 from tidings.ports import BlobStore
 from tidings.types import Offset, TopicPartition
 
@@ -63,9 +63,12 @@ class Reader:
         At least one, if there is one; more while they fit `size_bytes_max`.
 
         Raises:
+            OffsetOutOfRange: The offset is negative.
             Unavailable: A store that had to be asked gave no answer.
             Corrupt: A store holds something else than what was put there.
         """
+        if offset < 0:
+            raise OffsetOutOfRange(f"offset {offset} does not exist: offsets start at 0")
         index = await self._locate(name, offset, size_bytes_max)
         held = [self._held(entry) for entry in index]
         if None in held:
@@ -83,15 +86,16 @@ class Reader:
     ) -> list[IndexEntry]:
         """Return the index entries of the batches that a fetch returns."""
         chosen: list[IndexEntry] = []
-        while len(chosen) < self._settings.fetch_batches_max:
+        count_max = self._settings.fetch_batches_max
+        while len(chosen) < count_max:
             partition = self._journal.state.partitions.get(name)
             if partition is None or offset >= partition.end_offset:
                 break
             if offset >= partition.start_offset:
-                found = partition.locate(offset, self._settings.fetch_batches_max - len(chosen))
+                found = partition.locate(offset, count_max - len(chosen))
             else:
                 found = await self._locate_in_pages(name, partition.spine, offset)
-            for entry in found:
+            for entry in found[: count_max - len(chosen)]:
                 size_bytes_max -= entry.where.size_bytes
                 if chosen and size_bytes_max < 0:
                     return chosen
