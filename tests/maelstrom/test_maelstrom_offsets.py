@@ -5,7 +5,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from scripted_services import Loss, ScriptedNetwork, Services, is_first
 
@@ -206,6 +206,10 @@ def test_cache_forgets_what_was_used_longest_ago() -> None:
 hostile_keys = st.text(st.sampled_from("~olnce_01"), max_size=7) | st.text(max_size=4)
 
 
+@example("ol", "7", 7, 0)
+@example("nonce", "3", 3, 0)
+@example("nonce_n0", "n0", 0, 0)
+@example("ol", "~ol", 0, 0)
 @given(hostile_keys, hostile_keys, st.integers(0, 12), st.integers(0, 12))
 def test_layout_different_things_have_different_names(
     key: str, other: str, offset: int, other_offset: int

@@ -164,19 +164,19 @@ class Gossip:
             index.learn_end(await self._counter.read(key))
 
     async def _settle(self, key: str, holes: Sequence[int]) -> dict[int, Record]:
-        """Make sure that something is stored at each offset; return what is (G3)."""
-        tombstones: dict[int, Record] = {}
+        """Try to put a tombstone at each offset; return those that are there now (G3)."""
+        settled: dict[int, Record] = {}
 
         async def settle_one(offset: int) -> None:
             try:
                 if await self._records.create(key, offset, TOMBSTONE):
-                    tombstones[offset] = TOMBSTONE
+                    settled[offset] = TOMBSTONE
             except TidingsError:
-                pass  # not known to be settled: the poll stops there, and the next one tries
+                pass  # not known to be settled: this poll stops there, and the next one tries
 
         await for_each(holes, settle_one)
-        occupied = [offset for offset in holes if offset not in tombstones]
-        return tombstones | await self._records.read(key, occupied)
+        # Where the record has come first, our view knows it now: the next poll returns it.
+        return settled
 
     async def commit_offsets(self, offsets: Mapping[str, int]) -> None:
         """Remember how far consumers are; see `Design.commit_offsets`."""
