@@ -45,6 +45,15 @@ def test_message_at_two_offsets_is_duplicate() -> None:
     assert (duplicate.offsets, duplicate.messages) == ([0, 1], [1])
 
 
+def test_message_that_shares_one_of_its_two_offsets_is_duplicate() -> None:
+    history = Recorded()
+    history.send(0, "k", 1, at=0)
+    history.send(1, "k", 2, at=1)
+    history.poll(8, {"k": [(0, 1), (1, 2)]})
+    history.poll(9, {"k": [(0, 2)]})
+    assert names_of(history) == ["duplicate", "inconsistent-offsets"]
+
+
 def test_message_at_two_offsets_of_two_keys_is_no_duplicate() -> None:
     history = Recorded()
     history.send(0, "k", 1, at=0)
