@@ -122,7 +122,7 @@ class Gossip:
                 case Pong(next_slot):
                     self._note_known(source, next_slot)
                     self._preference.trust(source)
-        except (msgspec.MsgspecError, Corrupt) as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, Corrupt) as error:
             log.warning("dropped a message from %s: %s", source, error)
 
     def _note_known(self, name: str, next_slot: Slot) -> None:
