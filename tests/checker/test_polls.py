@@ -223,6 +223,13 @@ def test_message_of_any_json_that_was_sent_is_no_phantom(message: Json) -> None:
     assert names_of(history) == []
 
 
+def test_message_whose_fields_come_in_another_order_is_no_phantom() -> None:
+    history = Recorded()
+    history.send(0, "k", {"b": 1, "a": 2}, at=0)
+    history.poll(1, {"k": [(0, {"a": 2, "b": 1})]})
+    assert names_of(history) == []
+
+
 def test_poll_of_a_send_that_never_completed_is_no_phantom() -> None:
     history, _ = log_of_three()
     history.invoke(5, "send", [["send", "k", 4]])

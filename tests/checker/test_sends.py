@@ -87,7 +87,25 @@ def test_send_after_the_key_was_given_up_is_no_nonmonotonic_send() -> None:
 def test_failed_send_does_not_move_the_process() -> None:
     history = Recorded()
     history.send(1, "k", 1, at=0)
-    history.send(1, "k", 2, at=7, ends="fail")
+    history.send(1, "k", 2, ends="fail")
+    history.poll(8, {"k": [(7, 2)]}, ends="info")
     history.send(1, "k", 3, at=1)
     history.poll(9, {"k": [(0, 1), (1, 3)]})
     assert names_of(history) == []
+
+
+def test_send_that_lands_where_the_last_did_is_nonmonotonic_send() -> None:
+    history = Recorded()
+    sends = [history.send(1, "k", 1, at=0) for _ in range(2)]
+    history.poll(9, {"k": [(0, 1)]})
+    assert only_anomaly(history, "nonmonotonic-send").event_indexes == sends
+
+
+def test_send_is_compared_with_the_last_of_several_in_a_txn() -> None:
+    history = Recorded()
+    txn = history.txn(1, sent("k", 1, 0), sent("k", 2, 2))
+    send = history.send(1, "k", 3, at=1)
+    history.poll(9, {"k": [(0, 1), (1, 3), (2, 2)]})
+    verdict = check(history.events)
+    assert verdict.bad == ["nonmonotonic-send"]
+    assert proof(verdict, "nonmonotonic-send") == [txn, send]

@@ -43,7 +43,7 @@ def test_the_first_message_in_a_clojure_set_stands_for_an_offset(
 
 
 def test_witness_is_the_event_that_showed_the_record_first() -> None:
-    order = order_of([(0, 1)], [(0, 1), (1, 2)], [(1, 3)])
+    order = order_of([(0, 1)], [(0, 1), (1, 2)], [(1, 3)], [(1, 3)])
     assert order.log.messages_at(0) == {1: 0}
     assert order.log.messages_at(1) == {2: 1, 3: 2}
     assert order.witness(0) == 0
