@@ -86,7 +86,8 @@ def _executable(
     del context, parameter
     if file is not None and not os.access(file, os.X_OK):
         raise click.BadParameter(f"{file} is not executable. Try: chmod +x {file}")
-    return file
+    # Not resolved: a link such as a virtual environment's python is more than what it points to.
+    return file and file.absolute()
 
 
 @main.command()
@@ -100,7 +101,7 @@ def _executable(
 @click.option(
     "--bin",
     "binary",
-    type=click.Path(exists=True, dir_okay=False, resolve_path=True, path_type=Path),
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
     callback=_executable,
     help="The node to run, in any language; without it, this project's own.",
 )
@@ -251,8 +252,17 @@ def check(history: Path) -> None:
 
 @main.command()
 @_design_option
-def maelstrom(design: str) -> None:
+@click.option(
+    "--gossip/--no-gossip",
+    default=True,
+    show_default=True,
+    help="Whether nodes of the journal design talk to each other or only to the services.",
+)
+def maelstrom(design: str, *, gossip: bool) -> None:
     """Be one node: Maelstrom's protocol on stdin and stdout."""
     from tidings.maelstrom.launch import run
 
-    run(design)
+    try:
+        run(design, gossip=gossip)
+    except InvalidRequest as error:
+        raise click.UsageError(str(error)) from error

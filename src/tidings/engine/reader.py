@@ -189,4 +189,7 @@ def _inline_data(entry: Entry, place: InEntry) -> bytes:
 
 
 def _part(blob: bytes, part: InBlob) -> bytes:
-    return blob[part.position : part.position + part.size_bytes]
+    data = blob[part.position : part.position + part.size_bytes]
+    if len(data) != part.size_bytes:
+        raise Corrupt(f"blob {part.name} has {len(blob)} bytes, too few for {part}")
+    return data

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+from tidings.core.limits import SUBMISSION_SLOTS_MAX
+from tidings.errors import InvalidRequest
+
 KIB = 1024
 MIB = 1024 * KIB
 
@@ -72,3 +75,15 @@ class Settings:
     # Upkeep
     checkpoint_pages: int = 4
     """A checkpoint is written after each so many index pages."""
+
+    def __post_init__(self) -> None:
+        """Check what would do harm without being noticed.
+
+        Raises:
+            InvalidRequest: A setting is out of range.
+        """
+        if not 1 <= self.submission_window_slots <= SUBMISSION_SLOTS_MAX:
+            raise InvalidRequest(
+                f"submission_window_slots is {self.submission_window_slots}; "
+                f"the fold takes 1 to {SUBMISSION_SLOTS_MAX}"
+            )

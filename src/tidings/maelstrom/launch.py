@@ -11,15 +11,15 @@ from tidings.maelstrom.node import Node
 from tidings.maelstrom.stdio import serve
 
 
-def run(design: str) -> None:
+def run(design: str, *, gossip: bool = True) -> None:
     """Serve with the design of that name until stdin ends or a signal comes, then return.
 
     Raises:
-        InvalidRequest: There is no such design.
+        InvalidRequest: There is no such design, or it cannot do without gossip.
         SystemExit: The design's background work failed; status 1, the reason on stderr.
     """
     logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
-    make_design = load(design)
+    make_design = load(design, gossip=gossip)
 
     def make_node(write_line: Callable[[bytes], None]) -> Node:
         return Node(make_design, random.Random(), write_line)

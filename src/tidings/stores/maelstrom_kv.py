@@ -1,9 +1,9 @@
 """Maelstrom's key-value services: a client of them, and the ports on top of it.
 
 lin-kv   <journal>/<slot>         an entry, as base64 text; created once, never changed
-<journal>/cell/<name>    a cell, as base64 text
+         <journal>/cell/<name>    a cell, as base64 text
 seq-kv   <journal>/<blob name>    a blob, as base64 text; written once
-<journal>/fresh/<node>   what nobody wrote before, written to see the newest state
+         <journal>/fresh/<node>   what nobody wrote before, written to see the newest state
 """
 
 import asyncio

@@ -21,18 +21,23 @@ MODULES = {
 """Every design by its name, the default first."""
 
 
-def load(name: str) -> MakeDesign:
+def load(name: str, *, gossip: bool = True) -> MakeDesign:
     """Import the design called `name` and return its constructor.
 
+    Without `gossip`, nodes of the `journal` design learn everything from the services.
+
     Raises:
-        InvalidRequest: There is no such design.
+        InvalidRequest: There is no such design, or it cannot do without gossip.
     """
     if name not in MODULES:
         raise InvalidRequest(f"no design {name!r}; choose one of {', '.join(MODULES)}")
+    if not gossip and name != "journal":
+        raise InvalidRequest(f"only the journal design can be told not to gossip, not {name}")
     module = import_module(MODULES[name])
+    options = {} if gossip else {"gossip": False}
 
     def create(network: Network, rng: random.Random) -> Design:
-        design: Design = module.create(network, rng)
+        design: Design = module.create(network, rng, **options)
         return design
 
     return create

@@ -116,6 +116,6 @@ def _partition(key: str) -> TopicPartition:
     return TopicPartition(key, 0)
 
 
-def create(network: Network, rng: random.Random, settings: Settings | None = None) -> Journal:
+def create(network: Network, rng: random.Random, *, gossip: bool = True) -> Journal:
     """Return the design for one node."""
-    return Journal(network, rng, settings or Settings())
+    return Journal(network, rng, Settings(gossip=gossip))
