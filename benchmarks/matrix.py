@@ -75,7 +75,8 @@ def carry_out(run: Run, time_limit_s: float) -> tuple[Run, str, bool]:
             timeout=RUN_TIMEOUT_S,
         )
         if outcome.returncode not in (0, 1):
-            return run, f"could not run: {outcome.stderr.strip()[-300:]}", False
+            told = (outcome.stderr or outcome.stdout).strip()
+            return run, f"could not run: {told[-1000:]}", False
         results = msgspec.json.decode((Path(store) / "results.json").read_bytes())
     verdict = results["verdict"]
     tallies = [tally for kind, tally in verdict["tallies"].items() if kind != "crash"]
