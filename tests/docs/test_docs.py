@@ -161,7 +161,7 @@ def test_every_option_is_in_the_documents() -> None:
     for command in main.commands.values():
         for option in command.params:
             if isinstance(option, click.Option):
-                for name in option.opts:
+                for name in (*option.opts, *option.secondary_opts):
                     assert f"`{name}" in text_of("docs/testing.md"), name
 
 
