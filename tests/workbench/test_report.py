@@ -48,6 +48,22 @@ def test_report_valid_history_says_so() -> None:
     assert join(anomaly_lines(verdict, good)) == ""
 
 
+def test_report_run_in_which_nothing_of_a_kind_succeeded_is_invalid() -> None:
+    send: tuple[int, EventType, str, Any] = (0, "invoke", "send", [["send", "k", 1]])
+    failed = history(send, (0, "fail", "send", [["send", "k", 1]]), *polled(1, {}))
+    verdict = check(failed)
+    assert verdict.valid
+    assert join(verdict_lines(verdict)) == "INVALID: no send succeeded"
+
+
+def test_report_crashes_need_not_succeed() -> None:
+    crash: tuple[int, EventType, str, Any] = (0, "invoke", "crash", None)
+    verdict = check(
+        history(crash, (0, "info", "crash", None), *sent(1, "k", 0, 1), *polled(1, {"k": [[0, 1]]}))
+    )
+    assert join(verdict_lines(verdict)) == "VALID"
+
+
 def test_report_lost_write_is_shown_with_the_operations_that_prove_it() -> None:
     verdict = check(LOST)
     assert "INVALID" in join(verdict_lines(verdict))

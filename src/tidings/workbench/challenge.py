@@ -23,6 +23,7 @@ from tidings.workbench.report import (
     join,
     lag_lines,
     message_lines,
+    never_ok,
     verdict_lines,
 )
 from tidings.workbench.runner import Outcome, Say, run
@@ -71,7 +72,11 @@ def check_file(path: Path, *, say: Say) -> int:
         ["", *verdict_lines(verdict)],
     )
     say(report)
-    return EXIT_VALID if verdict.valid else EXIT_ANOMALIES
+    return _status(verdict)
+
+
+def _status(verdict: Verdict) -> int:
+    return EXIT_VALID if verdict.valid and not never_ok(verdict) else EXIT_ANOMALIES
 
 
 async def _run_until_signal(settings: Settings, say: Say, echo: Say) -> Outcome:
@@ -104,7 +109,7 @@ def _judge_outcome(settings: Settings, outcome: Outcome, say: Say) -> int:
     if outcome.is_interrupted:
         say("interrupted: this judges only what happened until then, without final polls")
         return EXIT_INTERRUPTED
-    return EXIT_VALID if verdict.valid else EXIT_ANOMALIES
+    return _status(verdict)
 
 
 def _without_unseen(verdict: Verdict) -> Verdict:
@@ -126,7 +131,7 @@ def _results(
     outcome: Outcome, verdict: Verdict, figures: Figures, messages: MessageFigures
 ) -> dict[str, Json]:
     return {
-        "valid": verdict.valid,
+        "valid": verdict.valid and not never_ok(verdict),
         "interrupted": outcome.is_interrupted,
         "main_phase_s": outcome.main_phase_s,
         "main_phase_operations": outcome.main_phase_operations,

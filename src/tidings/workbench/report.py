@@ -17,9 +17,18 @@ VALUE_CHARS: Final = 160
 
 
 def verdict_lines(verdict: Verdict) -> Iterator[str]:
-    """Say whether the history is valid, and if not, why."""
-    reasons = ", ".join(f"{verdict.anomaly_counts[name]} {name}" for name in verdict.bad)
-    yield "VALID" if verdict.valid else f"INVALID: {reasons}"
+    """Say whether the run is valid, and if not, why."""
+    reasons = [f"{verdict.anomaly_counts[name]} {name}" for name in verdict.bad]
+    reasons += [f"no {kind} succeeded" for kind in never_ok(verdict)]
+    yield f"INVALID: {', '.join(reasons)}" if reasons else "VALID"
+
+
+def never_ok(verdict: Verdict) -> list[str]:
+    """Return the kinds of operations that were tried and never succeeded.
+
+    A log that answers nothing has no anomalies. Maelstrom calls such a run invalid as well.
+    """
+    return [kind for kind, tally in verdict.tallies.items() if kind != "crash" and tally.ok == 0]
 
 
 def anomaly_lines(verdict: Verdict, history: Sequence[Event]) -> Iterator[str]:
