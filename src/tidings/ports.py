@@ -1,6 +1,6 @@
 """The ports: all that the engine asks of the outside. Their docstrings are the contract.
 
-Every call has a deadline of the store's own and ends: no call waits for ever. Names and slots belong
+Every call has a deadline of the store's own: none waits for ever. Names and slots belong
 to one journal; a store object serves one journal, whose name is part of every key that it uses.
 """
 
