@@ -117,6 +117,24 @@ def test_gap_that_gossip_closes_in_time_costs_no_read() -> None:
     run(main())
 
 
+def test_look_ahead_reads_on_with_or_without_a_gap() -> None:
+    async def main() -> None:
+        order = WatchedOrder()
+        log = make_log(order, WatchedBlobs(order), settings=DEAF)
+        async with running(log):
+            order.fill(*records(5))
+            log.journal.look_ahead()
+            await asyncio.sleep(0.01)
+            assert log.journal.state.next_slot == 5
+            order.fill(*records(9)[5:])
+            log.journal.learn(Slot(6), encoded(records(7))[6:])
+            log.journal.look_ahead()
+            await asyncio.sleep(0.01)
+            assert log.journal.state.next_slot == 9
+
+    run(main())
+
+
 def test_silence_makes_a_node_ask_the_store() -> None:
     async def main() -> None:
         order = WatchedOrder()

@@ -91,7 +91,7 @@ class Journal:
             self._moved.set()
 
     def look_ahead(self) -> None:
-        """Have the gap closed now, and the slots after it read too: the end may be far away."""
+        """Have the gap closed now, if any, and the slots after it read: the end may be far away."""
         self._look_ahead_slots = self._settings.look_ahead_slots
         self._urgent = True
         self._moved.set()
@@ -140,7 +140,7 @@ class Journal:
         while True:
             start = self.state.next_slot
             try:
-                if self.filled > start:
+                if self.filled + self._look_ahead_slots > start:
                     await self._close_gap(start)
                 elif not await self._moves_within(idle_s):
                     await self.catch_up()
