@@ -47,7 +47,7 @@ def test_append_whose_outcome_was_lost_is_settled_not_doubled(
         order.tells_entry = tells_entry
         log = make_log(order, WatchedBlobs(order))
         async with running(log):
-            order.script = script
+            order.script = [*script]
             assert await log.append(A, b"x", create_topic=True) == 0
             assert await log.append(A, b"y") == 1
             assert [call for call in order.calls if call == "append 1"] == ["append 1"]
