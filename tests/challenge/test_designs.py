@@ -1,4 +1,4 @@
-"""The designs as real processes under the workload: the correct ones are valid, also with faults."""
+"""The designs as real processes under the workload: all but one are valid, also with faults."""
 
 import subprocess
 import sys
