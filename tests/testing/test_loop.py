@@ -68,7 +68,7 @@ def test_run_cancels_what_main_leaves_behind() -> None:
             seen.append("ended")
 
     async def main() -> None:
-        asyncio.get_running_loop().create_task(left_behind())
+        _ = asyncio.get_running_loop().create_task(left_behind())
         await asyncio.sleep(1)
 
     run(main())
@@ -86,7 +86,7 @@ def test_error_that_nobody_awaits_is_raised() -> None:
 
 def test_threads_are_refused() -> None:
     with pytest.raises(NotImplementedError):
-        new_loop().run_in_executor(None, print)
+        _ = new_loop().run_in_executor(None, print)
 
 
 def test_file_descriptors_are_refused() -> None:
