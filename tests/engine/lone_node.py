@@ -24,6 +24,8 @@ from tidings.types import Offset, Slot, TopicPartition
 
 A = TopicPartition("a", 0)
 ALL = 1_000_000
+LIFE_S = 3600.0
+"""Whoever still waits for something after this time waits for ever."""
 
 
 class WatchedOrder:
@@ -155,8 +157,8 @@ def make_log(
 
 @asynccontextmanager
 async def running(*logs: Log) -> AsyncIterator[None]:
-    """Run nodes, recovered, for as long as the body takes."""
-    async with asyncio.TaskGroup() as tasks:
+    """Run nodes, recovered, for as long as the body takes, but not for ever."""
+    async with asyncio.timeout(LIFE_S), asyncio.TaskGroup() as tasks:
         running = [tasks.create_task(log.run()) for log in logs]
         for log in logs:
             await log.journal.recovered.wait()
