@@ -109,10 +109,10 @@ class Clients:
         client = Client(self, server)
         while not await client.send(KEYS[0], self.next_value()):
             client = Client(self, server)
-        await client.assign(KEYS, rewinds=True)
-        while any(client.positions[key] < end for key, end in self.record.ends.items()):
+        while any(client.positions.get(key, 0) < end for key, end in self.record.ends.items()):
             if not client.is_sound:
                 client = Client(self, server)
+            if not client.positions:
                 await client.assign(KEYS, rewinds=True)
             before = dict(client.positions)
             await client.poll()

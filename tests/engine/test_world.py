@@ -19,7 +19,7 @@ TINY = Settings(
     index_entries_max=0,
     ahead_slots_max=2,
     submission_window_slots=2,
-    fetch_batches_max=3,
+    fetch_batches_max=20,
     checkpoint_pages=1,
     linger_s=0.0,
 )
@@ -106,12 +106,12 @@ def test_world_with_every_trouble_but_no_gossip_is_valid() -> None:
 
 
 def test_world_with_tiny_bounds_is_valid() -> None:
-    run_seeds(8, settings=TINY, inline_bytes_max=2, filled_slots=200)
+    run_seeds(5, settings=TINY, inline_bytes_max=2, filled_slots=200)
 
 
 def test_world_whose_journal_is_trimmed_is_valid() -> None:
     run_seeds(
-        12,
+        8,
         ("trimmed", "pause", "crash all"),
         chances=weather,
         nemesis=["pause", "crash all"],
@@ -124,7 +124,7 @@ def test_world_whose_journal_is_trimmed_is_valid() -> None:
 
 def test_world_with_tiny_bounds_and_every_trouble_is_valid() -> None:
     run_seeds(
-        20,
+        12,
         EVERYTHING,
         chances=weather,
         nemesis=EVERYTHING,

@@ -12,6 +12,7 @@ from random import Random
 
 from clients import KEYS, Clients, Record, name_of
 from faulty_ports import (
+    LATE_S_MAX,
     Chances,
     FaultyBlobStore,
     FaultyLink,
@@ -264,6 +265,11 @@ async def _run(plan: Plan) -> Record:
         world.heal()
         async with asyncio.timeout(FINAL_S):
             for node in world.nodes:
+                await clients.read_all(node)
+        # Late calls still bring records; the judge wants them seen before the last operation.
+        await asyncio.sleep(2 * LATE_S_MAX)
+        async with asyncio.timeout(FINAL_S):
+            for node in world.nodes[:2]:
                 await clients.read_all(node)
         clients.record.happened = world.weather.happened
         for node in world.nodes:
