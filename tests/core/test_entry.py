@@ -125,7 +125,8 @@ def test_decode_of_an_unknown_operation_raises_corrupt() -> None:
 
 def test_sizes_of_operations_count_what_grows() -> None:
     sizes = [operation_size(operation) - OPERATION_BYTES for operation in EVERY_OPERATION]
-    assert sizes == [3, 0, 0, 2 * OPERATION_BYTES, 0]
+    blob = len("data/n0/1")
+    assert sizes == [1 + 3, 1 + blob, 1, 1 + 2 * (OPERATION_BYTES + 1), 0]
 
 
 @pytest.mark.parametrize("operation", EVERY_OPERATION, ids=lambda each: type(each).__name__)

@@ -15,8 +15,10 @@ from lone_node import (
 
 from tidings.core.entry import CreateTopic, Entry, InBlob
 from tidings.engine.settings import Settings
-from tidings.errors import Unavailable
+from tidings.errors import InvalidRequest, Unavailable
+from tidings.stores.memory import MemoryOrderStore
 from tidings.testing.loop import run
+from tidings.types import Offset, TopicPartition
 
 
 def rival(number: int) -> Entry:
@@ -49,6 +51,31 @@ def test_blob_that_cannot_be_stored_makes_a_definite_failure() -> None:
             assert order.entries() == []
             assert await log.append(A, b"other", create_topic=True) == 0
             assert await read_all(log) == [b"other"]
+
+    run(main())
+
+
+def test_request_that_fits_no_entry_is_refused_and_nothing_of_it_happens() -> None:
+    async def main() -> None:
+        order = WatchedOrder(MemoryOrderStore(entry_bytes_max=1000))
+        log = make_log(order, WatchedBlobs(order))
+        async with running(log):
+            await log.append(A, b"first", create_topic=True)
+            everything = {TopicPartition("a" * 50, number): Offset(1) for number in range(20)}
+            with pytest.raises(InvalidRequest, match="too large"):
+                await log.commit_offsets("group", everything)
+            assert len(order.entries()) == 1
+
+    run(main())
+
+
+def test_request_larger_than_the_queue_is_refused_for_good() -> None:
+    async def main() -> None:
+        order = WatchedOrder()
+        log = make_log(order, WatchedBlobs(order), settings=Settings(queued_bytes_max=1000))
+        async with running(log):
+            with pytest.raises(InvalidRequest, match="too large"):
+                await log.append(A, b"x" * 2000, create_topic=True)
 
     run(main())
 

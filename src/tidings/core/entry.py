@@ -70,16 +70,21 @@ Operation = Append | CreateTopic | CommitOffsets | MarkPagesDurable
 
 
 OPERATION_BYTES = 96
-"""About what an operation takes besides inline record bytes."""
+"""About what an operation takes besides inline record bytes and names."""
 
 
 def operation_size(operation: Operation) -> int:
     """About how many bytes of an entry an operation takes."""
     match operation:
-        case Append(payload=Inline(data)):
-            return OPERATION_BYTES + len(data)
-        case CommitOffsets(offsets=offsets):
-            return OPERATION_BYTES * (1 + len(offsets))
+        case Append(partition, _, Inline(data)):
+            return OPERATION_BYTES + len(partition.topic) + len(data)
+        case Append(partition, _, InBlob(name)):
+            return OPERATION_BYTES + len(partition.topic) + len(name)
+        case CreateTopic(topic):
+            return OPERATION_BYTES + len(topic)
+        case CommitOffsets(group, offsets):
+            names = sum(OPERATION_BYTES + len(partition.topic) for partition, _ in offsets)
+            return OPERATION_BYTES + len(group) + names
         case _:
             return OPERATION_BYTES
 

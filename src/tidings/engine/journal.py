@@ -36,6 +36,19 @@ def checkpoint_blob(slot: int) -> str:
     return f"checkpoint/{slot}"
 
 
+def checkpoint_slot(cell: bytes | None) -> int:
+    """Return the slot below which the newest checkpoint reaches; 0 if there is none.
+
+    Raises:
+        Corrupt: The cell holds something else.
+    """
+    if cell is None:
+        return 0
+    if not cell.isdigit():
+        raise Corrupt(f"the checkpoint cell holds {cell!r:.60}, which is no slot")
+    return int(cell)
+
+
 class Journal:
     """One journal, folded as far as this node knows it."""
 
@@ -217,13 +230,14 @@ class Journal:
             Unavailable: A store gave no answer.
             Corrupt: The checkpoint cannot be read.
         """
-        named = await self.store.read_cell(CHECKPOINT_CELL)
-        if named is None or int(named) <= self.state.next_slot:
+        cell = await self.store.read_cell(CHECKPOINT_CELL)
+        slot = checkpoint_slot(cell)
+        if slot <= self.state.next_slot:
             return
-        data = await self._blobs.get(checkpoint_blob(int(named)))
+        data = await self._blobs.get(checkpoint_blob(slot))
         if data is None:
-            raise Corrupt(f"the order store names checkpoint {int(named)}, which has no blob")
-        if int(named) <= self.state.next_slot:
+            raise Corrupt(f"the order store names checkpoint {slot}, which has no blob")
+        if slot <= self.state.next_slot:
             return
         self.state = restore_checkpoint(decode_checkpoint(data))
         self.filled = max(self.filled, self.state.next_slot)

@@ -35,9 +35,9 @@ _ERRORS: dict[Reason, type[TidingsError]] = {
 class Log:
     """One node's handle on the log. It holds nothing that another node does not know or can learn.
 
-    Usable while `run` runs. Every method that awaits ends when its stores' deadlines say so, but
-    an append waits as long as it takes to learn its outcome: give it a time-out of your own, and
-    take that as indeterminate.
+    Usable while `run` runs. Until the node has recovered, everything waits for that; and what
+    writes waits as long as it takes to learn its outcome. Give each call a time-out of your own,
+    and take that of a write as indeterminate.
     """
 
     def __init__(

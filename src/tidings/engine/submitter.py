@@ -25,7 +25,7 @@ from tidings.engine.journal import Journal
 from tidings.engine.preference import Preference
 from tidings.engine.publisher import Publisher
 from tidings.engine.settings import Settings
-from tidings.errors import Indeterminate, Unavailable
+from tidings.errors import Indeterminate, InvalidRequest, Unavailable
 from tidings.ports import BlobStore
 from tidings.types import Slot
 
@@ -75,11 +75,22 @@ class Submitter:
         If the caller is cancelled, the operations may or may not take effect.
 
         Raises:
+            InvalidRequest: They do not fit one entry.
             Unavailable: Too much is waiting already, or their blob could not be stored; they
                 certainly have no effect.
             Indeterminate: They took effect or not, but what became of them is lost.
         """
         size = sum(map(operation_size, operations))
+        entry_bytes_max = self._journal.store.entry_bytes_max
+        if (
+            self._inline_size(operations) > entry_bytes_max
+            or size > self._settings.queued_bytes_max
+            or len(operations) > self._settings.queued_operations_max
+        ):
+            raise InvalidRequest(
+                f"the request is too large: send at most {entry_bytes_max} bytes at once, not "
+                f"counting large record batches, and {self._settings.queued_bytes_max} in all"
+            )
         if (
             self._queued_operations + len(operations) > self._settings.queued_operations_max
             or self._queued_bytes + size > self._settings.queued_bytes_max
@@ -123,10 +134,15 @@ class Submitter:
 
     def _inline_size(self, operations: Sequence[Operation]) -> int:
         """About how many bytes of the entry operations take once large batches are in a blob."""
-        return sum(
-            min(operation_size(operation), self._journal.store.inline_bytes_max)
-            for operation in operations
-        )
+        inline_bytes_max = self._journal.store.inline_bytes_max
+        size = 0
+        for operation in operations:
+            match operation:
+                case Append(payload=Inline(data)) if len(data) > inline_bytes_max:
+                    size += operation_size(operation) - len(data)
+                case _:
+                    size += operation_size(operation)
+        return size
 
     async def _see_through(self, requests: list[Request]) -> None:
         operations = [operation for request, _ in requests for operation in request]

@@ -18,7 +18,7 @@ from tidings.core.entry import Entry, MarkPagesDurable
 from tidings.core.pages import PAGE_SLOTS, encode_page
 from tidings.core.state import Applied
 from tidings.engine.backoff import Backoff
-from tidings.engine.journal import CHECKPOINT_CELL, Journal, checkpoint_blob
+from tidings.engine.journal import CHECKPOINT_CELL, Journal, checkpoint_blob, checkpoint_slot
 from tidings.engine.reader import page_blob
 from tidings.engine.settings import Settings
 from tidings.engine.submitter import Submitter
@@ -94,7 +94,7 @@ class Upkeep:
         await self._blobs.put(checkpoint_blob(slot), data)
         while True:
             named = await self._journal.store.read_cell(CHECKPOINT_CELL)
-            if named is not None and int(named) >= slot:
+            if checkpoint_slot(named) >= slot:
                 break
             if await self._journal.store.swap_cell(CHECKPOINT_CELL, named, b"%d" % slot):
                 break
