@@ -117,9 +117,11 @@ class Node:
         self._make_design = make_design
         self._rng = rng
         self._write_line = write_line
-        # Both are None until `init` and never change after it.
+        # None until `init`; never changes after it.
         self._peers: Peers | None = None
+        # None until it is made, soon after `init`; never changes after that.
         self._design: Design | None = None
+        self._is_made = asyncio.Event()
         # Where requests and background work run; None before `run` and after it.
         self._tasks: asyncio.TaskGroup | None = None
         self._background: asyncio.Task[None] | None = None
@@ -193,7 +195,8 @@ class Node:
         )
 
     def _hand_to_design(self, message: Message) -> None:
-        assert self._design is not None, "peers are known only after init"
+        if self._design is None:
+            return  # as if it had been lost
         try:
             self._design.handle_message(message.src, message.body)
         except Exception:
@@ -202,7 +205,10 @@ class Node:
     def _handle_request(self, request: Header, message: Message) -> None:
         try:
             if message.type == "init":
-                self._answer(request, self._init(parse(message.body, Init)))
+                tasks = self._init(parse(message.body, Init))
+                self._answer(request, {"type": "init_ok"})
+                # Last, for making a design may mean to import it: the answer goes out before.
+                self._background = tasks.create_task(self._live())
             elif message.type in KAFKA_REQUESTS:
                 self._start(request, parse(message.body, KAFKA_REQUESTS[message.type]))
             else:
@@ -210,18 +216,23 @@ class Node:
         except TidingsError as failure:
             self._answer(request, error_of(failure))
 
-    def _init(self, init: Init) -> Body:
+    def _init(self, init: Init) -> asyncio.TaskGroup:
         if self._peers is not None:
             raise InvalidRequest(f"this node is {self._peers.node_id} already; init comes once")
         if self._tasks is None:
             raise Unavailable("this node is ending")
         self._peers = Peers(init.node_id, tuple(init.node_ids), self._write_line)
+        return self._tasks
+
+    async def _live(self) -> None:
+        """Make the design, and do its background work until cancelled."""
+        assert self._peers is not None, "a node lives from its init on"
         self._design = self._make_design(self._peers, self._rng)
-        self._background = self._tasks.create_task(self._design.run())
-        return {"type": "init_ok"}
+        self._is_made.set()
+        await self._design.run()
 
     def _start(self, header: Header, request: KafkaRequest) -> None:
-        if self._design is None:
+        if self._peers is None:
             raise Unavailable("this node does not know who it is yet; send init first")
         if self._tasks is None:
             raise Unavailable("this node is ending; ask another one")
@@ -229,16 +240,14 @@ class Node:
             raise Unavailable(f"{REQUESTS_IN_FLIGHT_MAX} requests are in flight; try again later")
         self._request_count += 1
         number = self._request_count
-        self._in_flight[number] = self._tasks.create_task(
-            self._serve(number, header, request, self._design)
-        )
+        self._in_flight[number] = self._tasks.create_task(self._serve(number, header, request))
 
-    async def _serve(
-        self, number: int, header: Header, request: KafkaRequest, design: Design
-    ) -> None:
+    async def _serve(self, number: int, header: Header, request: KafkaRequest) -> None:
         try:
             async with asyncio.timeout(REQUEST_TIMEOUT_S):
-                reply = await _ask(design, request)
+                await self._is_made.wait()
+                assert self._design is not None, "it is made"
+                reply = await _ask(self._design, request)
         except TimeoutError:
             reply = error_body(
                 ErrorCode.TIMEOUT, f"not settled within {REQUEST_TIMEOUT_S} s; it may still happen"

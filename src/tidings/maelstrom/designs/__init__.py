@@ -22,7 +22,7 @@ MODULES = {
 
 
 def load(name: str, *, gossip: bool = True) -> MakeDesign:
-    """Import the design called `name` and return its constructor.
+    """Return the constructor of the design called `name`, which imports it when it is called.
 
     Without `gossip`, nodes of the `journal` design learn everything from the services.
 
@@ -33,11 +33,10 @@ def load(name: str, *, gossip: bool = True) -> MakeDesign:
         raise InvalidRequest(f"no design {name!r}; choose one of {', '.join(MODULES)}")
     if not gossip and name != "journal":
         raise InvalidRequest(f"only the journal design can be told not to gossip, not {name}")
-    module = import_module(MODULES[name])
     options = {} if gossip else {"gossip": False}
 
     def create(network: Network, rng: random.Random) -> Design:
-        design: Design = module.create(network, rng, **options)
+        design: Design = import_module(MODULES[name]).create(network, rng, **options)
         return design
 
     return create

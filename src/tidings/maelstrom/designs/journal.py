@@ -60,16 +60,8 @@ class Peers:
 class Journal:
     """The design; see the module."""
 
-    def __init__(self, network: Network, rng: random.Random, settings: Settings) -> None:
-        self._log = Log(
-            MaelstromOrderStore(network, JOURNAL),
-            MaelstromBlobStore(network, JOURNAL, network.node_id, rng),
-            peers=Peers(network),
-            clock=SystemClock(),
-            rng=rng,
-            settings=settings,
-            journal=JOURNAL,
-        )
+    def __init__(self, log: Log) -> None:
+        self._log = log
 
     async def run(self) -> None:
         """Recover from the services, then follow and publish."""
@@ -118,4 +110,13 @@ def _partition(key: str) -> TopicPartition:
 
 def create(network: Network, rng: random.Random, *, gossip: bool = True) -> Journal:
     """Return the design for one node."""
-    return Journal(network, rng, Settings(gossip=gossip))
+    log = Log(
+        MaelstromOrderStore(network, JOURNAL),
+        MaelstromBlobStore(network, JOURNAL, network.node_id, rng),
+        peers=Peers(network),
+        clock=SystemClock(),
+        rng=rng,
+        settings=Settings(gossip=gossip),
+        journal=JOURNAL,
+    )
+    return Journal(log)
