@@ -55,7 +55,7 @@ class Settings:
     """Entries held that arrived before their turn."""
     read_slots_max: int = 64
     """Slots read from the order store in one call."""
-    look_ahead_slots: int = 8
+    look_ahead_slots: int = 4
     """Slots read beyond what is known to be filled by a node that keeps losing slots to others."""
     retry_min_s: float = 0.05
     retry_max_s: float = 1.0
