@@ -2,6 +2,7 @@
 
 Every call has a deadline of the store's own: none waits for ever. Names and slots belong
 to one journal; a store object serves one journal, whose name is part of every key that it uses.
+`tidings.testing.contract` tries any implementation, and quotes these sentences when one is broken.
 """
 
 from dataclasses import dataclass
@@ -9,10 +10,19 @@ from typing import Protocol
 
 from tidings.types import Slot
 
+NAME_CHARACTERS_MAX = 200
+"""The longest name of a cell or blob. A name is any text without NUL, and not empty."""
+
+MESSAGE_BYTES_MAX = 2 * 1024 * 1024
+"""The longest message between nodes: room for the largest entry of every store."""
+
 
 @dataclass(frozen=True, slots=True)
 class Appended:
-    """The slot now holds the entry, for good."""
+    """The slot now holds the entry, for good.
+
+    It may have held this very entry before, if an earlier try was unsettled.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +60,9 @@ class OrderStore(Protocol):
     entry_bytes_max: int
     """The largest entry that fits a slot."""
 
+    can_trim: bool
+    """Whether `trim` lets go of slots. If not, it does nothing, and no call says `Trimmed`."""
+
     inline_bytes_max: int
     """Record batches up to this size are best kept in the entry; larger ones go to a blob."""
 
@@ -57,14 +70,22 @@ class OrderStore(Protocol):
         """Fill `slot` with `entry` if it is empty: one compare-and-swap.
 
         Slots are filled without gaps: the caller appends to *n* only when it knows that *n - 1*
-        is filled. Whether *n* was trimmed is decided in the same atomic step.
+        is filled. Whether *n* was trimmed is decided in the same atomic step. An append that got
+        no answer may arrive at any later time, also after it was repeated; it is an append like
+        any other then, and a slot that is filled or was trimmed stays as it is.
+
+        Raises:
+            InvalidRequest: The entry is larger than `entry_bytes_max`, and nothing was done. A
+                store may take it as well, but whole.
         """
 
     async def read(self, start: Slot, count_max: int) -> list[bytes] | Trimmed:
         """Return the entries from `start` on, in order, up to the first empty slot.
 
         Linearizable: an empty list means that at some moment of this call `start` was empty, so
-        that every append which had been settled before the call lies below it.
+        that every append which had been settled before the call lies below it. Each slot is read
+        so; they need not all be read at one moment. The answer is `Trimmed` if `start` was trimmed,
+        and has at most `count_max` entries.
 
         Raises:
             Unavailable: No answer in time.
@@ -73,8 +94,11 @@ class OrderStore(Protocol):
     async def trim(self, below: Slot) -> None:
         """Let go of the slots below `below`, if the store can; never moves the boundary back.
 
+        The caller knows that all of them are filled. When this returns, each of them is trimmed for
+        every client, and the others are as they were.
+
         Raises:
-            Unavailable: No answer in time; some slots may be gone.
+            Unavailable: No answer in time; some slots may be gone, or may still go.
         """
 
     async def read_cell(self, name: str) -> bytes | None:
@@ -88,7 +112,8 @@ class OrderStore(Protocol):
         """Set a cell if it holds `old` (None: if it was never set); return whether it was set.
 
         Raises:
-            Indeterminate: No answer in time; the swap may still happen.
+            Indeterminate: No answer in time; the swap may still happen, once.
+            Unavailable: The store refused; the swap did not happen and will not.
         """
 
 
@@ -98,14 +123,17 @@ class BlobStore(Protocol):
     async def put(self, name: str, data: bytes) -> None:
         """Store a blob; durable when this returns. Repeating it with the same data is harmless.
 
+        Every get of every client that begins after this returned finds it.
+
         Raises:
-            Unavailable: Not known to be stored; put it again.
+            Unavailable: Not known to be stored, and may still come to be; put it again.
         """
 
     async def get(self, name: str) -> bytes | None:
         """Return a blob's bytes; None if it certainly was not stored when the call began.
 
-        Where a store's reads may be stale, the adapter makes sure before it says None.
+        Where a store's reads may be stale, the adapter makes sure before it says None. What anybody
+        got once, everybody gets from then on.
 
         Raises:
             Unavailable: No answer in time.
@@ -113,7 +141,11 @@ class BlobStore(Protocol):
 
 
 class Peers(Protocol):
-    """The other nodes. Messages may be lost, delayed, doubled and reordered; never altered."""
+    """The other nodes. Messages may be lost, delayed, doubled and reordered; never altered.
+
+    A link that loses nothing delivers everything.
+    What arrives is handed to the node, with its sender's name, by whoever put the node together.
+    """
 
     node_id: str
     """This node."""
@@ -122,7 +154,12 @@ class Peers(Protocol):
     """Every node that may exist, this one included."""
 
     def send(self, node_id: str, message: bytes) -> None:
-        """Send a message to another node; never waits, promises nothing."""
+        """Send a message to another node; never waits, promises nothing.
+
+        It arrives whole at that node and no other, with the name of this one, or not at all. To a
+        node that is away, or that is none of `node_ids`, it is lost, and nothing is raised. So is
+        one that is longer than `MESSAGE_BYTES_MAX`, if the link likes.
+        """
 
 
 class Clock(Protocol):

@@ -148,6 +148,7 @@ class FaultyOrderStore:
         self._link = link
         self.entry_bytes_max = inner.entry_bytes_max
         self.inline_bytes_max = inner.inline_bytes_max
+        self.can_trim = inner.can_trim
 
     async def append(self, slot: Slot, entry: bytes) -> AppendOutcome:
         try:

@@ -37,6 +37,7 @@ class WatchedOrder:
         self.inner = inner or MemoryOrderStore(inline_bytes_max=inline_bytes_max)
         self.entry_bytes_max = self.inner.entry_bytes_max
         self.inline_bytes_max = self.inner.inline_bytes_max
+        self.can_trim = self.inner.can_trim
         self.calls: list[str] = []
         self.is_open = asyncio.Event()
         self.is_open.set()

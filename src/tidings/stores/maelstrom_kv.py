@@ -138,6 +138,7 @@ class MaelstromOrderStore:
 
     entry_bytes_max = ENTRY_BYTES_MAX
     inline_bytes_max = INLINE_BYTES_MAX
+    can_trim = False
 
     def __init__(self, caller: Caller, journal: str) -> None:
         self._kv = KeyValue(caller, "lin-kv", timeout_s=TIMEOUT_S)
@@ -189,10 +190,11 @@ class MaelstromOrderStore:
 
     async def swap_cell(self, name: str, old: bytes | None, new: bytes) -> bool:
         """See `OrderStore`."""
-        key, text = self._cell_key(name), _to_text(new)
-        if old is None:
-            return await self._kv.create(key, text)
-        return await self._kv.compare_and_swap(key, _to_text(old), text)
+        # No cell holds null, so that null swaps only what does not exist.
+        expected = None if old is None else _to_text(old)
+        return await self._kv.compare_and_swap(
+            self._cell_key(name), expected, _to_text(new), create=old is None
+        )
 
 
 class MaelstromBlobStore:

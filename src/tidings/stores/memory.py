@@ -13,6 +13,8 @@ INLINE_BYTES_MAX = 16 * 1024
 class MemoryOrderStore:
     """An order store in a dict."""
 
+    can_trim = True
+
     def __init__(
         self,
         *,
