@@ -7,12 +7,13 @@ Source: Maelstrom's client.clj and workload/kafka.clj.
 """
 
 import asyncio
-from typing import Final, TypeVar
+from collections.abc import Callable
+from typing import Final, Protocol, TypeVar
 
 import msgspec
 
 from tidings.types import Json
-from tidings.workbench.network import Message, Network
+from tidings.workbench.network import Message
 from tidings.workbench.operations import Completion, Operation
 
 DEFINITE_ERRORS: Final = frozenset({1, 10, 11, 12, 14, 20, 21, 22, 30})
@@ -70,10 +71,23 @@ _encode = msgspec.json.Encoder().encode
 _decode_header = msgspec.json.Decoder(_Header).decode
 
 
+class Carrier(Protocol):
+    """What clients ask of a network; see `tidings.workbench.network.Network`."""
+
+    def attach_client(self, endpoint: Callable[[Message], None]) -> str:
+        """Give a new client its name and let `endpoint` receive what is sent to it."""
+
+    def detach_client(self, name: str) -> None:
+        """Lose what is sent to the client `name`."""
+
+    def send(self, message: Message) -> None:
+        """Send `message` on its way."""
+
+
 class Connection:
     """Sends requests to one node, one at a time."""
 
-    def __init__(self, network: Network, node_id: str) -> None:
+    def __init__(self, network: Carrier, node_id: str) -> None:
         self._network = network
         self._node_id = node_id
         self._name = network.attach_client(self._receive)

@@ -1,0 +1,134 @@
+"""The stores in memory as one node reaches them: slow, silent, and late, as the ports allow."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from tidings.errors import Indeterminate, Unavailable
+from tidings.ports import (
+    Appended,
+    AppendOutcome,
+    BlobStore,
+    Occupied,
+    OrderStore,
+    Trimmed,
+    Unsettled,
+)
+from tidings.stores.memory import MemoryBlobStore, MemoryOrderStore
+from tidings.testing.life import Life
+from tidings.testing.trace import Trace
+from tidings.testing.weather import CALL_TIMEOUT_S
+from tidings.types import Slot
+
+T = TypeVar("T")
+
+
+def at_once(call: Coroutine[Any, Any, T]) -> T:
+    """Return the result of a coroutine that never waits."""
+    try:
+        call.send(None)
+    except StopIteration as end:
+        result: T = end.value
+        return result
+    raise AssertionError("a store in memory never waits")
+
+
+class _Lost(Exception):
+    """No answer came in time."""
+
+
+async def _ask(life: Life, kind: str, call: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+
+    def carry_out() -> Callable[[], None]:
+        result = at_once(call())
+        return lambda: None if answer.done() else answer.set_result(result)
+
+    life.call_store(kind, carry_out)
+    try:
+        async with asyncio.timeout(CALL_TIMEOUT_S):
+            return await answer
+    except TimeoutError:
+        raise _Lost from None
+
+
+class FaultyOrderStore:
+    """The order store as one node reaches it."""
+
+    def __init__(self, inner: MemoryOrderStore, life: Life, trace: Trace) -> None:
+        self._inner = inner
+        self._life = life
+        self._trace = trace
+        self.entry_bytes_max = inner.entry_bytes_max
+        self.inline_bytes_max = inner.inline_bytes_max
+        self.can_trim = inner.can_trim
+
+    async def append(self, slot: Slot, entry: bytes) -> AppendOutcome:
+        """See `OrderStore`."""
+        outcome: AppendOutcome
+        try:
+            outcome = await _ask(self._life, "append", lambda: self._inner.append(slot, entry))
+        except _Lost:
+            outcome = Unsettled("no answer")
+        kind = type(outcome).__name__.lower()
+        self._trace.count(f"append {kind}")
+        self._trace.add(self._life.node_id, f"append {kind}", f"slot {slot}")
+        # Not every store tells what the winner wrote.
+        tells = slot % 2 or outcome == Appended()
+        return outcome if tells or not isinstance(outcome, Occupied) else Occupied()
+
+    async def read(self, start: Slot, count_max: int) -> list[bytes] | Trimmed:
+        """See `OrderStore`."""
+        try:
+            return await _ask(self._life, "call", lambda: self._inner.read(start, count_max))
+        except _Lost:
+            raise Unavailable("no answer") from None
+
+    async def trim(self, below: Slot) -> None:
+        """See `OrderStore`."""
+        try:
+            await _ask(self._life, "call", lambda: self._inner.trim(below))
+        except _Lost:
+            raise Unavailable("no answer") from None
+
+    async def read_cell(self, name: str) -> bytes | None:
+        """See `OrderStore`."""
+        try:
+            return await _ask(self._life, "call", lambda: self._inner.read_cell(name))
+        except _Lost:
+            raise Unavailable("no answer") from None
+
+    async def swap_cell(self, name: str, old: bytes | None, new: bytes) -> bool:
+        """See `OrderStore`."""
+        try:
+            return await _ask(self._life, "call", lambda: self._inner.swap_cell(name, old, new))
+        except _Lost:
+            raise Indeterminate("no answer") from None
+
+
+class FaultyBlobStore:
+    """The blob store as one node reaches it."""
+
+    def __init__(self, inner: MemoryBlobStore, life: Life, trace: Trace) -> None:
+        self._inner = inner
+        self._life = life
+        self._trace = trace
+
+    async def put(self, name: str, data: bytes) -> None:
+        """See `BlobStore`."""
+        try:
+            await _ask(self._life, "call", lambda: self._inner.put(name, data))
+        except _Lost:
+            raise Unavailable("no answer") from None
+        self._trace.add(self._life.node_id, "blob stored", name)
+
+    async def get(self, name: str) -> bytes | None:
+        """See `BlobStore`."""
+        try:
+            return await _ask(self._life, "call", lambda: self._inner.get(name))
+        except _Lost:
+            raise Unavailable("no answer") from None
+
+
+_order_store: type[OrderStore] = FaultyOrderStore
+_blob_store: type[BlobStore] = FaultyBlobStore

@@ -1,0 +1,70 @@
+"""One life of one node, from its start to its crash, and its way to the stores.
+
+What a store does happens in the loop, not in the caller's task: a call whose caller gave up, or
+whose node died, may still take effect later.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from tidings.maelstrom.node import Node
+from tidings.testing.trace import Trace
+from tidings.testing.weather import Gate, Weather
+
+Crash = Callable[["Life", str], None]
+"""Ends a life early; takes the fault that does it."""
+
+
+class Life:
+    """A node's process, as the world sees it."""
+
+    def __init__(
+        self, node_id: str, number: int, *, weather: Weather, trace: Trace, crash: Crash
+    ) -> None:
+        self.node_id = node_id
+        self.number = number
+        self.is_over = False
+        self.gate = Gate()
+        # Whether its calls reach the stores.
+        self.is_cut_off = False
+        # Set by who builds the node.
+        self.node: Node
+        self.task: asyncio.Task[None]
+        self._weather = weather
+        self._trace = trace
+        self._crash = crash
+
+    def call_store(self, kind: str, carry_out: Callable[[], Callable[[], None]]) -> None:
+        """Have a call carried out some time, or never.
+
+        Args:
+            kind: "append" for a conditional append, else "call".
+            carry_out: Does at once what the store does; returns what hands over the answer.
+        """
+        self.gate.pass_through(lambda: self._begin(kind, carry_out))
+
+    def _begin(self, kind: str, carry_out: Callable[[], Callable[[], None]]) -> None:
+        if self.is_over:
+            return
+        fate = self._weather.fate(kind)
+        if self.is_cut_off:
+            self._trace.count("call-cut-off")
+            return
+        if fate.delay_s is None:
+            if fate.crash is not None:
+                self._crash(self, fate.crash)
+            return
+        loop = asyncio.get_running_loop()
+
+        def arrive() -> None:
+            answer = carry_out()
+            if fate.is_answered:
+                loop.call_later(self._weather.answer_delay_s(), self._hear, answer)
+            elif fate.crash is not None:
+                self._crash(self, fate.crash)
+
+        loop.call_later(fate.delay_s, arrive)
+
+    def _hear(self, answer: Callable[[], None]) -> None:
+        if not self.is_over:
+            self.gate.pass_through(answer)

@@ -1,0 +1,179 @@
+"""One simulated run, from its plan to its verdict.
+
+fill → start → anything may happen → heal → every node serves → late calls land → every node has
+everything, and all have the same → the checker judges the history
+"""
+
+import asyncio
+import contextlib
+import logging
+import traceback
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from tidings.checker.history import Event
+from tidings.checker.kafka import check
+from tidings.engine.journal import CHECKPOINT_CELL
+from tidings.testing.audit import Reference, digest
+from tidings.testing.clients import Clients
+from tidings.testing.loop import new_loop
+from tidings.testing.nemesis import haunt
+from tidings.testing.plan import Plan
+from tidings.testing.trace import Trace
+from tidings.testing.weather import LATE_S_MAX
+from tidings.testing.world import World
+
+CONVERGE_S: Final = 30.0
+"""Within this time after nothing is asked any more, all nodes have folded the same slots."""
+
+QUIET_S: Final = 1.0
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came of a run."""
+
+    plan: Plan
+    trace: Trace
+    failure: str | None = None
+    """Why it failed, with the place in the code; None if it did not."""
+    history: list[Event] = field(default_factory=list)
+    simulated_s: float = 0.0
+
+    @property
+    def operation_count(self) -> int:
+        """How many operations clients asked for, finally or not."""
+        return sum(1 for event in self.history if event.type == "invoke")
+
+    @property
+    def counts(self) -> Counter[str]:
+        """How often each kind of operation, fault and outcome happened."""
+        return self.trace.counts
+
+
+def simulate(plan: Plan, *, keep_trace: bool = False) -> Outcome:
+    """Carry out a run and judge it; never raises for what goes wrong in it."""
+    trace = Trace(is_kept=keep_trace)
+    outcome = Outcome(plan, trace)
+    loop = new_loop()
+    trace.now_s = loop.time
+    with _logs_into(trace) as complaints:
+        try:
+            loop.run_until_complete(_run(plan, trace, outcome))
+            _judge(outcome)
+            assert not complaints, f"a node logged an error:\n{complaints[0]}"
+        except Exception:  # noqa: BLE001 -- whatever went wrong is the outcome
+            outcome.failure = traceback.format_exc()
+            if complaints:
+                outcome.failure = f"{complaints[0]}\n{outcome.failure}"
+        finally:
+            outcome.simulated_s = loop.time()
+            loop.cancel_all()
+            loop.close()
+    return outcome
+
+
+class _Listener(logging.Handler):
+    """Puts what nodes log into the trace. An error that a node survived is a failure here."""
+
+    def __init__(self, trace: Trace) -> None:
+        super().__init__()
+        self._trace = trace
+        self.complaints: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if self._trace.is_kept:
+            self._trace.add("log", record.levelname.lower(), record.getMessage())
+        if record.levelno >= logging.ERROR:
+            self.complaints.append(self.format(record))
+
+
+@contextlib.contextmanager
+def _logs_into(trace: Trace) -> Iterator[list[str]]:
+    logger = logging.getLogger("tidings")
+    listener = _Listener(trace)
+    propagates, logger.propagate = logger.propagate, False
+    logger.addHandler(listener)
+    try:
+        yield listener.complaints
+    finally:
+        logger.removeHandler(listener)
+        logger.propagate = propagates
+
+
+async def _run(plan: Plan, trace: Trace, outcome: Outcome) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        world = World(plan, tasks, trace)
+        clients = Clients(world)
+        outcome.history = clients.recorder.events
+        if plan.design == "journal":
+            for record in world.fill():
+                clients.note_sent(*record)
+        world.start_all()
+        await _main_phase(world, clients)
+        await _final_phase(world, clients)
+        world.end()
+
+
+async def _main_phase(world: World, clients: Clients) -> None:
+    plan = world.plan
+    async with asyncio.TaskGroup() as workers:
+        for number in range(plan.client_count):
+            workers.create_task(clients.work(number), name=f"client {number}")
+        async with asyncio.TaskGroup() as hauntings:
+            tasks = [
+                hauntings.create_task(haunt(world, trouble, interval_s), name=trouble)
+                for trouble, interval_s in plan.intervals_s.items()
+            ]
+            if plan.trims and world.memory is not None:
+                trimming = world.memory.trim(world.trace, CHECKPOINT_CELL)
+                tasks.append(hauntings.create_task(trimming, name="trim"))
+            await asyncio.sleep(plan.time_limit_s)
+            for task in tasks:
+                task.cancel()
+        clients.is_over = True
+        world.heal()
+
+
+async def _final_phase(world: World, clients: Clients) -> None:
+    async with asyncio.TaskGroup() as proofs:
+        for node in world.nodes:
+            proofs.create_task(clients.prove_service(node), name=f"proof {node.node_id}")
+    # Late calls still bring records; the judge wants them seen before the last operation.
+    await asyncio.sleep(2 * LATE_S_MAX)
+    found = [await clients.read_all(node) for node in world.nodes]
+    for node, records in zip(world.nodes, found, strict=True):
+        for key, there in records.items():
+            first = found[0][key]
+            differing = [at for at in there if at in first and there[at] != first[at]]
+            assert not differing, f"{node.node_id} has other records in {key} at {differing}"
+    if world.plan.design == "journal":
+        await _converge(world)
+
+
+async def _converge(world: World) -> None:
+    """Wait until all nodes hold the fold of the whole journal."""
+    async with asyncio.timeout(CONVERGE_S):
+        while True:
+            await asyncio.sleep(QUIET_S)
+            entries = world.auditor.entries(world.storage)
+            logs = [node.log for node in world.nodes]
+            slots = [log.journal.state.next_slot for log in logs if log is not None]
+            if slots == [len(entries)] * len(logs):
+                break
+    reference = Reference(world.storage)
+    reference.check(entries)
+    expected = digest(reference.state)
+    for node in world.nodes:
+        assert node.log is not None, f"{node.node_id} is down though all healed"
+        assert digest(node.log.journal.state) == expected, f"A2: {node.node_id} holds another state"
+
+
+def _judge(outcome: Outcome) -> None:
+    verdict = check(outcome.history)
+    sentences = [f"{name}: {verdict.anomalies[name][0].sentence}" for name in verdict.bad]
+    assert verdict.valid, "; ".join(sentences)
+    if outcome.trace.is_kept:
+        outcome.trace.add("checker", "valid", f"{verdict.event_count} events")

@@ -1,0 +1,125 @@
+"""What outlives every node: the stores in memory, or the services."""
+
+import asyncio
+from base64 import b64decode, b64encode
+from random import Random
+from typing import Protocol
+
+from tidings.ports import Trimmed
+from tidings.stores.memory import MemoryBlobStore, MemoryOrderStore
+from tidings.testing.faulty_stores import at_once
+from tidings.testing.plan import Plan
+from tidings.testing.trace import Trace
+from tidings.testing.watched_service import WatchedService
+from tidings.types import Slot
+from tidings.workbench.network import default_services
+
+JOURNAL = "journal"
+SERVICES = ("lin-kv", "seq-kv")
+
+
+class Storage(Protocol):
+    """The stored journal as it is now, without faults."""
+
+    inline_bytes_max: int
+
+    def fill(self, slot: Slot, entry: bytes) -> None:
+        """Fill the next slot."""
+
+    def put(self, name: str, data: bytes) -> None:
+        """Store a blob."""
+
+    def entries(self, start: Slot) -> list[bytes] | None:
+        """Return the entries from a slot on; None if it was trimmed."""
+
+    def blob(self, name: str) -> bytes | None:
+        """Return a blob."""
+
+    def cell(self, name: str) -> bytes | None:
+        """Return what a cell holds."""
+
+
+class MemoryStorage:
+    """The stores in memory."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.order = MemoryOrderStore(inline_bytes_max=plan.inline_bytes_max)
+        self.blobs = MemoryBlobStore()
+        self.inline_bytes_max = plan.inline_bytes_max
+
+    def fill(self, slot: Slot, entry: bytes) -> None:
+        """See `Storage`."""
+        at_once(self.order.append(slot, entry))
+
+    def put(self, name: str, data: bytes) -> None:
+        """See `Storage`."""
+        at_once(self.blobs.put(name, data))
+
+    def entries(self, start: Slot) -> list[bytes] | None:
+        """See `Storage`."""
+        found = at_once(self.order.read(start, 2**40))
+        return None if isinstance(found, Trimmed) else found
+
+    def blob(self, name: str) -> bytes | None:
+        """See `Storage`."""
+        return at_once(self.blobs.get(name))
+
+    def cell(self, name: str) -> bytes | None:
+        """See `Storage`."""
+        return at_once(self.order.read_cell(name))
+
+    async def trim(self, trace: Trace, cell: str) -> None:
+        """Trim what the checkpoint that `cell` names holds, again and again, until cancelled."""
+        while True:
+            await asyncio.sleep(1.0)
+            if (named := self.cell(cell)) is not None:
+                at_once(self.order.trim(Slot(int(named))))
+                trace.count("trimmed")
+                trace.add("store", "trimmed", int(named))
+
+
+class ServiceStorage:
+    """The services lin-kv and seq-kv, as the `journal` design uses them."""
+
+    inline_bytes_max = 4096
+
+    def __init__(self, plan: Plan, trace: Trace) -> None:
+        inner = default_services(plan.seed)
+        self.services = {name: WatchedService(name, inner[name], trace) for name in SERVICES}
+        self._order = self.services["lin-kv"].newest
+        self._blobs = self.services["seq-kv"].newest
+
+    def fill(self, slot: Slot, entry: bytes) -> None:
+        """See `Storage`."""
+        self._write("lin-kv", str(slot), entry)
+
+    def put(self, name: str, data: bytes) -> None:
+        """See `Storage`."""
+        self._write("seq-kv", name, data)
+
+    def _write(self, service: str, name: str, data: bytes) -> None:
+        text = b64encode(data).decode()
+        request = {"type": "write", "key": f"{JOURNAL}/{name}", "value": text}
+        self.services[service].handle("before", request)
+
+    def entries(self, start: Slot) -> list[bytes] | None:
+        """See `Storage`."""
+        found: list[bytes] = []
+        while (text := self._order.get(f"{JOURNAL}/{start + len(found)}")) is not None:
+            found.append(b64decode(text))
+        return found
+
+    def blob(self, name: str) -> bytes | None:
+        """See `Storage`."""
+        text = self._blobs.get(f"{JOURNAL}/{name}")
+        return None if text is None else b64decode(text)
+
+    def cell(self, name: str) -> bytes | None:
+        """See `Storage`."""
+        text = self._order.get(f"{JOURNAL}/cell/{name}")
+        return None if text is None else b64decode(text)
+
+
+def history_rng(plan: Plan) -> Random:
+    """Return what decides the slots that are filled before the nodes start."""
+    return Random(f"{plan.seed}/history")
