@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidings.testing.contract import linearizability
-from tidings.testing.contract.linearizability import Call, Value, is_linearizable
+from tidings.testing.contract.linearizability import Call, Value, first_breach, is_linearizable
 
 
 def write(data: bytes, began: int, ended: int | None) -> Call:
@@ -76,6 +76,19 @@ def is_explained_by_some_order(calls: list[Call]) -> bool:
         for count in range(len(answered), len(calls) + 1)
         for order in permutations(calls, count)
     )
+
+
+def test_breach_is_shown_up_to_the_first_answer_that_nothing_explains() -> None:
+    calls = [
+        read(b"a", 8, 9),
+        write(b"a", 0, 1),
+        swap(b"a", b"b", 2, 6),
+        read(None, 3, 4),
+        write(b"a", 5, 7),
+    ]
+    shown = [(call.began, call.ended) for call in first_breach(calls)]
+    assert shown == [(0, 1), (2, None), (3, 4)]
+    assert first_breach(calls[1:3]) == []
 
 
 values = st.sampled_from([None, b"a", b"b"])

@@ -22,7 +22,7 @@ class ContractError(AssertionError):
 def require(*, condition: bool, promise: str, found: str) -> None:
     """Raise `ContractError` unless `condition` holds."""
     if not condition:
-        raise ContractError(f"{promise!r} is broken: {found}")
+        raise ContractError(f'"{promise}" is broken: {found}')
 
 
 def require_equal(found: object, expected: object, promise: str, *, of: str) -> None:

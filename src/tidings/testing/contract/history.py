@@ -14,7 +14,7 @@ from tidings.ports import (
     Unsettled,
 )
 from tidings.testing.contract.check import require
-from tidings.testing.contract.linearizability import Call, Transition, Value, is_linearizable
+from tidings.testing.contract.linearizability import Call, Transition, Value, first_breach
 from tidings.types import Slot
 
 
@@ -42,17 +42,13 @@ class History:
             ContractError: There is none; names `promise` and shows the calls on the register.
         """
         for register, calls in self._calls.items():
-            if not is_linearizable(calls):
-                lines = "\n".join(str(call) for call in sorted(calls, key=_began))
-                require(
-                    condition=False,
-                    promise=promise,
-                    found=f"no order of these calls on {register} explains their answers:\n{lines}",
-                )
-
-
-def _began(call: Call) -> int:
-    return call.began
+            breach = first_breach(calls)
+            lines = "\n".join(map(str, breach))
+            require(
+                condition=not breach,
+                promise=promise,
+                found=f"no order of these calls on {register} explains their answers:\n{lines}",
+            )
 
 
 class RecordingOrderStore:

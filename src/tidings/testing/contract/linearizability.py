@@ -6,7 +6,7 @@ verifying concurrent objects", 1993), with a memory of the places it has been to
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tidings.ports import Trimmed
 
@@ -59,6 +59,28 @@ def is_linearizable(calls: Sequence[Call]) -> bool:
             raise RuntimeError(f"{len(calls)} calls overlap too much to be judged")
         places.extend(_next_places(calls, done, value))
     return False
+
+
+def first_breach(calls: Sequence[Call]) -> list[Call]:
+    """Return the calls up to the first answer that no order explains; none if there is none.
+
+    A call that was answered later is shown as it was then: without an end.
+
+    Raises:
+        RuntimeError: The search was given up: too many calls overlap.
+    """
+    if is_linearizable(calls):
+        return []
+    for moment in sorted(call.ended for call in calls if call.ended is not None):
+        begun = [_as_of(moment, call) for call in calls if call.began < moment]
+        if not is_linearizable(begun):
+            return sorted(begun, key=lambda call: call.began)
+    raise AssertionError("the last answer ends the last prefix, which is the whole history")
+
+
+def _as_of(moment: int, call: Call) -> Call:
+    is_answered = call.ended is not None and call.ended <= moment
+    return call if is_answered else replace(call, ended=None)
 
 
 def _next_places(calls: Sequence[Call], done: int, value: Value) -> list[tuple[int, Value]]:
