@@ -97,7 +97,7 @@ data = st.sampled_from([b"a", b"b"])
 
 @st.composite
 def histories(draw: st.DrawFn) -> list[Call]:
-    count = draw(st.integers(1, 5))
+    count = draw(st.integers(1, 4))
     moments = draw(st.permutations(range(2 * count)))
     calls = []
     for place in range(count):
