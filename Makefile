@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run challenge matrix bench setup test lint types imports unit format lock clean
+.PHONY: run challenge matrix bench sim sim-mutants setup test lint types imports unit format lock clean
 
 run: challenge
 
@@ -19,6 +19,17 @@ matrix: setup  ## every correct design under every latency and fault; about half
 
 bench: setup  ## what the checker costs as histories grow
 	$(BIN)/python benchmarks/checker.py
+
+SIM_DESIGNS := journal gossip offset-list naive
+SIM_SEEDS := 2000
+
+sim: setup  ## thousands of simulated runs of every correct design, over all cores
+	for design in $(SIM_DESIGNS); do \
+	  $(BIN)/tidings sim --design $$design --seeds $(SIM_SEEDS) || exit 1; \
+	done
+
+sim-mutants: setup  ## in how many seeds the simulator catches each planted bug
+	$(BIN)/python benchmarks/mutants.py
 
 setup: $(VENV)/.done
 

@@ -74,11 +74,13 @@ def digest(state: State) -> bytes:
 class Reference:
     """Folds the stored journal once more, from slot 0, and checks what it names."""
 
-    def __init__(self, storage: Storage) -> None:
+    def __init__(self, storage: Storage, trace: Trace) -> None:
         self._storage = storage
+        self._trace = trace
         self.state = State()
         self._ends: dict[TopicPartition, int] = {}
         self._committed: dict[tuple[str, TopicPartition], Offset] = {}
+        self._named: dict[str, None] = {}
         self._pages: dict[int, bytes] = {}
         self._at_checkpoint = b""
 
@@ -87,6 +89,8 @@ class Reference:
         checkpoint = checkpoint_slot(self._storage.cell(CHECKPOINT_CELL))
         for number, data in enumerate(entries):
             for submission, results in self.state.apply(Slot(number), decode_entry(data)):
+                if results is None:
+                    self._trace.count("submission dropped")
                 for operation, result in zip(submission.operations, results or (), strict=False):
                     self._check_operation(operation, result)
             if self.state.next_slot % PAGE_SLOTS == 0:
@@ -98,7 +102,12 @@ class Reference:
             assert self._storage.blob(page_blob(number)) == self._pages[number], (
                 f"A5: page {number} is called durable and is not stored"
             )
+            self._trace.count("page durable")
+        for name in self._storage.blob_names():
+            if name.startswith("data/") and name not in self._named:
+                self._trace.count("blob never named")
         if checkpoint:
+            self._trace.count("checkpoint named")
             blob = self._storage.blob(checkpoint_blob(checkpoint))
             assert blob is not None, f"A5: checkpoint {checkpoint} is named and not stored"
             restored = restore_checkpoint(decode_checkpoint(blob))
@@ -110,6 +119,8 @@ class Reference:
                 assert base == self._ends.get(name, 0), f"A3: {name} continues at {base}"
                 self._ends[name] = base + count
                 if isinstance(payload, InBlob):
+                    self._trace.count("blob named")
+                    self._named[payload.name] = None
                     blob = self._storage.blob(payload.name)
                     assert blob is not None, f"A5: blob {payload.name} is named and not stored"
                     assert len(blob) >= payload.position + payload.size_bytes, f"A5: {payload}"

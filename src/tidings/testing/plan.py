@@ -49,7 +49,7 @@ FAULTS: Final = (*CHANCES, *TROUBLES)
 
 LATENCIES: Final = ("none", "constant", "uniform", "exponential")
 
-HEALED_LATENCY_S: Final = 0.02
+HEALED_LATENCY_S: Final = 0.005
 """The mean latency once all faults have healed, at most."""
 
 
@@ -94,9 +94,9 @@ def draw_plan(design: str, seed: int) -> Plan:
         design=design,
         seed=seed,
         node_count=rng.choice((1, 2, 3, 3, 3, 4, 5)),
-        client_count=rng.choice((1, 3, 6, 10, 15)),
-        operation_interval_s=rng.choice((0.02, 0.1, 0.3)),
-        time_limit_s=rng.uniform(2, 12),
+        client_count=rng.choice((3, 6, 10, 15)),
+        operation_interval_s=rng.choice((0.01, 0.03, 0.1)),
+        time_limit_s=rng.uniform(2, 8),
         latency=rng.choice(LATENCIES),
         latency_s=_draw_latency_s(rng),
         chances={name: rate for name in CHANCES if (rate := _draw_chance(rng, name))},
@@ -117,22 +117,23 @@ def _draw_latency_s(rng: Random) -> float:
 
 def _draw_chance(rng: Random, name: str) -> float:
     """Return 0 in a third of all runs, often little, sometimes much."""
-    most = {"append": 0.3, "call": 0.1, "message": 0.4, "crash": 0.02}[name.partition("-")[0]]
+    most = {"append": 0.4, "call": 0.01, "message": 0.4, "crash": 0.01}[name.partition("-")[0]]
     return rng.choice((0.0, rng.uniform(0, most / 10), rng.uniform(0, most)))
 
 
 def _draw_interval_s(rng: Random) -> float:
-    """Return 0, for never, in half of all runs."""
-    return 0.0 if rng.random() < 0.5 else 10 ** rng.uniform(-0.3, 1)
+    """Return 0, for never, in two thirds of all runs."""
+    return 0.0 if rng.random() < 2 / 3 else 10 ** rng.uniform(-0.3, 1)
 
 
 def _draw_journal(plan: Plan, rng: Random) -> None:
-    plan.on_services = rng.random() < 0.5
-    plan.inline_bytes_max = rng.choice((-1, 2, 4096))
-    if rng.random() < 0.6:
-        pages = rng.randint(1, 3)
-        plan.filled_slots = pages * PAGE_SLOTS - rng.randint(0, 60)
-    plan.trims = not plan.on_services and plan.inline_bytes_max < 0 and rng.random() < 0.7
+    plan.on_services = rng.random() < 0.4
+    plan.inline_bytes_max = rng.choice((-1, -1, 2, 4096))
+    # On the services each slot is a call of its own, for each life of each node.
+    if rng.random() < (0.2 if plan.on_services else 0.6):
+        pages = rng.choice((1, 1, 1, 2))
+        plan.filled_slots = pages * PAGE_SLOTS - rng.randint(1, 30)
+    plan.trims = not plan.on_services and plan.inline_bytes_max < 0 and rng.random() < 0.9
     plan.settings = draw_settings(rng)
 
 

@@ -163,7 +163,7 @@ async def _converge(world: World) -> None:
             slots = [log.journal.state.next_slot for log in logs if log is not None]
             if slots == [len(entries)] * len(logs):
                 break
-    reference = Reference(world.storage)
+    reference = Reference(world.storage, world.trace)
     reference.check(entries)
     expected = digest(reference.state)
     for node in world.nodes:

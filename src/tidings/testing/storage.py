@@ -35,8 +35,23 @@ class Storage(Protocol):
     def blob(self, name: str) -> bytes | None:
         """Return a blob."""
 
+    def blob_names(self) -> list[str]:
+        """Return the names of all blobs."""
+
     def cell(self, name: str) -> bytes | None:
         """Return what a cell holds."""
+
+
+class _NamedBlobs(MemoryBlobStore):
+    """Knows the names of its blobs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: dict[str, None] = {}
+
+    async def put(self, name: str, data: bytes) -> None:
+        await super().put(name, data)
+        self.names[name] = None
 
 
 class MemoryStorage:
@@ -44,7 +59,7 @@ class MemoryStorage:
 
     def __init__(self, plan: Plan) -> None:
         self.order = MemoryOrderStore(inline_bytes_max=plan.inline_bytes_max)
-        self.blobs = MemoryBlobStore()
+        self.blobs = _NamedBlobs()
         self.inline_bytes_max = plan.inline_bytes_max
 
     def fill(self, slot: Slot, entry: bytes) -> None:
@@ -63,6 +78,10 @@ class MemoryStorage:
     def blob(self, name: str) -> bytes | None:
         """See `Storage`."""
         return at_once(self.blobs.get(name))
+
+    def blob_names(self) -> list[str]:
+        """See `Storage`."""
+        return list(self.blobs.names)
 
     def cell(self, name: str) -> bytes | None:
         """See `Storage`."""
@@ -113,6 +132,10 @@ class ServiceStorage:
         """See `Storage`."""
         text = self._blobs.get(f"{JOURNAL}/{name}")
         return None if text is None else b64decode(text)
+
+    def blob_names(self) -> list[str]:
+        """See `Storage`."""
+        return [key.removeprefix(f"{JOURNAL}/") for key in self._blobs]
 
     def cell(self, name: str) -> bytes | None:
         """See `Storage`."""

@@ -20,6 +20,7 @@ class WatchedService:
         key: str = body["key"]
         kind = reply["type"]
         if kind == "read_ok":
+            self._trace.count(f"{self._name} read_ok")
             if reply["value"] != self.newest[key]:
                 self._trace.count("stale read")
         elif kind == "error":
