@@ -29,7 +29,7 @@ sim: setup  ## thousands of simulated runs of every correct design, over all cor
 	done
 
 sim-mutants: setup  ## in how many seeds the simulator catches each planted bug
-	$(BIN)/python benchmarks/mutants.py
+	$(BIN)/python benchmarks/planted_bugs.py
 
 setup: $(VENV)/.done
 

@@ -75,7 +75,7 @@ def check_tidings(arguments: list[str]) -> None:
 
 
 def check_make(arguments: list[str]) -> None:
-    targets = re.findall(r"^([a-z]+):", text_of("Makefile"), re.MULTILINE)
+    targets = re.findall(r"^([a-z-]+):", text_of("Makefile"), re.MULTILINE)
     for argument in arguments:
         variable, is_set, value = argument.partition("=")
         if is_set:

@@ -1,0 +1,277 @@
+"""Planted bugs: one line each, put into a copy of the source. The simulator must catch them all."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+SOURCE = Path(__file__).parents[2] / "src"
+
+SEEDS_TIMEOUT_S = 120.0
+"""A bug that makes runs take longer than this, all together, counts as caught."""
+
+
+class Mutant(NamedTuple):
+    """A bug."""
+
+    what: str
+    file: str
+    old: str
+    """What stands in the file, exactly once."""
+    new: str
+    design: str = "journal"
+
+
+PUBLISHER = "engine/publisher.py"
+SUBMITTER = "engine/submitter.py"
+JOURNAL = "engine/journal.py"
+UPKEEP = "engine/upkeep.py"
+READER = "engine/reader.py"
+STATE = "core/state.py"
+GOSSIP = "maelstrom/designs/gossip.py"
+LISTS = "maelstrom/designs/offset_list.py"
+NAIVE = "maelstrom/designs/naive.py"
+
+MUTANTS = [
+    Mutant(
+        "an append that got no answer is taken for done",
+        PUBLISHER,
+        "                    ambiguous = True\n",
+        "                    self._journal.learn(slot, [data]); return True\n",
+    ),
+    Mutant(
+        "an append that got no answer is taken for failed, and the next slot tried",
+        PUBLISHER,
+        "                    ambiguous = True\n",
+        "                    self._journal.note_filled(slot); return False\n",
+    ),
+    Mutant(
+        "an append is repeated changed",
+        PUBLISHER,
+        "            match await self._append(slot, data):",
+        '            if ambiguous: data = encode_entry(Entry("x", 0, []))\n'
+        "            match await self._append(slot, data):",
+    ),
+    Mutant(
+        "a lost slot is taken for ours",
+        PUBLISHER,
+        "                        return held == data\n                    return ambiguous",
+        "                        return True\n                    return ambiguous",
+    ),
+    Mutant(
+        "a slot is skipped after a loss",
+        PUBLISHER,
+        "            losses += 1\n",
+        "            losses += 1; self._journal.note_filled(Slot(slot + 1))\n",
+    ),
+    Mutant(
+        "a submission is withdrawn before its slot is known to be filled",
+        PUBLISHER,
+        "            if await self._fill(slot, encode_entry(entry)):",
+        "            if await self._fill(slot, encode_entry(entry)) or True:",
+    ),
+    Mutant(
+        "a submission that is repeated is applied again",
+        STATE,
+        "if self.is_settled(origin, number) or not slot",
+        "if not slot",
+    ),
+    Mutant(
+        "an origin is forgotten while it may come again",
+        STATE,
+        "            if last_slot >= self.next_slot\n",
+        "            if last_slot >= self.next_slot + 1000\n",
+    ),
+    Mutant(
+        "a committed offset goes back",
+        STATE,
+        "if offset > before or (operation.may_move_back and offset != before):",
+        "if offset != before:",
+    ),
+    Mutant(
+        "memory is pruned above what is durable",
+        "core/partition.py",
+        "cut = min(below, self.durable_offset)",
+        "cut = below",
+    ),
+    Mutant(
+        "what a checkpoint holds of pages that are not durable is left out",
+        "core/checkpoint.py",
+        "            state.partitions[name].restore(page.number, section)\n",
+        "            pass\n",
+    ),
+    Mutant(
+        "a checkpoint forgets committed offsets",
+        "core/checkpoint.py",
+        "    state.groups = {group: dict(committed)",
+        "    state.groups = {} and {group: dict(committed)",
+    ),
+    Mutant(
+        "a checkpoint forgets which submissions were applied",
+        "core/checkpoint.py",
+        "    state.origins = checkpoint.origins\n",
+        "    state.origins = {}\n",
+    ),
+    Mutant(
+        "a blob is offered before it is durable",
+        SUBMITTER,
+        '            await self._put(name, b"".join(parts))\n',
+        '            asyncio.get_running_loop().create_task(self._put(name, b"".join(parts)))\n',
+    ),
+    Mutant(
+        "a blob's name is used again",
+        SUBMITTER,
+        "        self._blob_number += 1\n",
+        "        self._blob_number = 1\n",
+    ),
+    Mutant(
+        "a submission that expired is answered as if it had been applied",
+        SUBMITTER,
+        "            if results is not None:\n                return results\n",
+        "            return results or [Placed(Offset(0))] * len(operations)\n",
+    ),
+    Mutant(
+        "a submission is made anew while the old one may still be applied",
+        SUBMITTER,
+        "        if slot >= outstanding.last_slot:\n",
+        "        if slot >= outstanding.last_slot - 200:\n",
+    ),
+    Mutant(
+        "numbers of submissions do not go up",
+        SUBMITTER,
+        "            self._number += 1\n",
+        "            self._number = 1\n",
+    ),
+    Mutant(
+        "results go to the wrong requests",
+        SUBMITTER,
+        "            answer, results = results[: len(request)], results[len(request) :]\n",
+        "            answer, results = results[-len(request) :], results[: -len(request)]\n",
+    ),
+    Mutant(
+        "entries are folded out of order",
+        JOURNAL,
+        "while (held := self._ahead.pop(self.state.next_slot, None)) is not None:",
+        "while self._ahead and (held := self._ahead.pop(next(iter(self._ahead)))) is not None:",
+    ),
+    Mutant(
+        "gossip's start is off by one",
+        "engine/gossip.py",
+        "            start = Slot(self._filled_here - len(batch))\n",
+        "            start = Slot(self._filled_here - len(batch) + 1)\n",
+    ),
+    Mutant(
+        "a barrier does not ask the store",
+        JOURNAL,
+        "_barrier_waiters, []\n            try:\n                await self.catch_up()\n",
+        "_barrier_waiters, []\n            try:\n                pass\n",
+    ),
+    Mutant(
+        "a gap is never closed",
+        JOURNAL,
+        "            await self._read_on(min(count, self._settings.read_slots_max))\n",
+        "            await asyncio.sleep(count)\n",
+    ),
+    Mutant(
+        "a checkpoint is named before it is stored",
+        UPKEEP,
+        "        await self._blobs.put(checkpoint_blob(slot), data)\n",
+        "",
+    ),
+    Mutant(
+        "a page is called durable before it is stored",
+        UPKEEP,
+        "            await self._blobs.put(page_blob(page.number), encode_page(page))\n",
+        "            pass\n",
+    ),
+    Mutant(
+        "a time-out is called definite",
+        "maelstrom/node.py",
+        "                ErrorCode.TIMEOUT, f",
+        "                ErrorCode.TEMPORARILY_UNAVAILABLE, f",
+    ),
+    Mutant(
+        "a poll of `gossip` steps over a hole",
+        GOSSIP,
+        "message_records(gapless(wanted, found))",
+        "message_records([(offset, found[offset]) for offset in wanted if offset in found])",
+        "gossip",
+    ),
+    Mutant(
+        "a hole of `gossip` is settled without asking",
+        GOSSIP,
+        "                if await self._records.create(key, offset, TOMBSTONE):\n",
+        "                if True:\n",
+        "gossip",
+    ),
+    Mutant(
+        "a record of `offset-list` that got no answer is stored at the next offset as well",
+        LISTS,
+        "                await backoff.pause()\n                continue\n            claim.offset",
+        "                created = False\n            claim.offset",
+        "offset-list",
+    ),
+    Mutant(
+        "a poll of `offset-list` leaves out what its view does not show",
+        LISTS,
+        "message_records(gapless(wanted, found))",
+        "message_records([(offset, found[offset]) for offset in wanted if offset in found])",
+        "offset-list",
+    ),
+    Mutant(
+        "an append of `naive` that got no answer is made again",
+        NAIVE,
+        "                if done:\n",
+        "                if done and False:\n",
+        "naive",
+    ),
+    Mutant(
+        "a commit of the designs on lin-kv goes back",
+        "maelstrom/committed_offsets.py",
+        "while known is None or known < offset:",
+        "while known is None or known != offset:",
+        "naive",
+    ),
+]
+
+PROGRAM = """
+import sys
+from tidings.testing.plan import draw_plan
+from tidings.testing.simulation import simulate
+for seed in range(int(sys.argv[2]), int(sys.argv[3])):
+    if simulate(draw_plan(sys.argv[1], seed)).failure is not None:
+        print(seed, flush=True)
+        if len(sys.argv) > 4:
+            break
+"""
+
+
+def plant(mutant: Mutant, directory: Path) -> None:
+    """Make a copy of the source with the bug in it."""
+    shutil.copytree(SOURCE, directory, ignore=shutil.ignore_patterns("__pycache__"))
+    file = directory / "tidings" / mutant.file
+    file.write_text(file.read_text().replace(mutant.old, mutant.new))
+
+
+def failing_seeds(
+    mutant: Mutant, seeds: range, directory: Path, *, stops_at_first: bool
+) -> Sequence[int] | None:
+    """Return the seeds in which a planted bug is caught; None if the runs do not end."""
+    plant(mutant, directory)
+    bounds = [str(seeds.start), str(seeds.stop)]
+    arguments = [mutant.design, *bounds, *(["stop"] if stops_at_first else [])]
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", PROGRAM, *arguments],
+            env={**os.environ, "PYTHONPATH": str(directory)},
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=SEEDS_TIMEOUT_S,
+        )
+    except subprocess.TimeoutExpired:
+        return None
+    return [int(seed) for seed in done.stdout.split()]
