@@ -135,6 +135,22 @@ def test_look_ahead_reads_on_with_or_without_a_gap() -> None:
     run(main())
 
 
+def test_wide_gap_is_read_at_once_after_one_patience() -> None:
+    async def main() -> None:
+        order = WatchedOrder()
+        settings = Settings(gap_patience_s=1.0, read_slots_max=1, anti_entropy_s=NEVER_S)
+        log = make_log(order, WatchedBlobs(order), settings=settings)
+        async with running(log):
+            order.fill(*records(9))
+            log.journal.learn(Slot(8), encoded(records(9))[8:])
+            await asyncio.sleep(0.9)
+            assert log.journal.state.next_slot == 0
+            await asyncio.sleep(0.2)
+            assert log.journal.state.next_slot == 9
+
+    run(main())
+
+
 def test_silence_makes_a_node_ask_the_store() -> None:
     async def main() -> None:
         order = WatchedOrder()

@@ -175,10 +175,15 @@ class Journal:
                     await self._moved.wait()
         except TimeoutError:
             pass
-        if self.state.next_slot == start:
-            count = self.filled - start + self._look_ahead_slots
-            self._urgent, self._look_ahead_slots = False, 0
-            await self._read_on(min(count, self._settings.read_slots_max))
+        if self.state.next_slot > start:
+            return
+        # Patience is for one gap, not for each of its slots: read all of it.
+        end = self.filled + self._look_ahead_slots
+        self._urgent, self._look_ahead_slots = False, 0
+        while (count := end - self.state.next_slot) > 0:
+            count = min(count, self._settings.read_slots_max)
+            if await self._read_on(count) < count:
+                return
 
     async def _moves_within(self, timeout_s: float) -> bool:
         """Wait until something was learned; return False if nothing was in this time."""
