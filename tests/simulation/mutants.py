@@ -98,10 +98,10 @@ MUTANTS = [
         "cut = below",
     ),
     Mutant(
-        "what a checkpoint holds of pages that are not durable is left out",
+        "a checkpoint forgets the pages that are not known to be durable",
         "core/checkpoint.py",
-        "            state.partitions[name].restore(page.number, section)\n",
-        "            pass\n",
+        "        state.unwritten[page.number] = page\n",
+        "",
     ),
     Mutant(
         "a checkpoint forgets committed offsets",

@@ -127,7 +127,9 @@ class Clients:
         rng = Random(f"{self._world.plan.seed}/client/{number}")
         rate = 1 / self._world.plan.operation_interval_s
         while not self.is_over:
-            client = Client(self, self._world, rng.choice(self._world.nodes))
+            up = [node for node in self._world.nodes if node.life is not None]
+            node = rng.choice(up or self._world.nodes)
+            client = Client(self, self._world, node, self._world.plan.client_timeout_s)
             await client.perform(Operation("assign", _some_keys(rng, self._workload)))
             while client.is_sound and not self.is_over:
                 await asyncio.sleep(rng.expovariate(rate))
@@ -213,13 +215,19 @@ def _some_keys(rng: Random, workload: KafkaWorkload) -> list[str]:
 class Client:
     """One process of the history; once `is_sound` is false it is of no more use."""
 
-    def __init__(self, clients: Clients, world: World, node: SimNode) -> None:
+    def __init__(
+        self,
+        clients: Clients,
+        world: World,
+        node: SimNode,
+        timeout_s: float = CLIENT_TIMEOUT_S,
+    ) -> None:
         self.node = node
         self._clients = clients
         self._trace = world.trace
         self._process = clients.next_process()
         connection = _CheckedConnection(world, node.node_id, clients.promises)
-        self._client = KafkaClient(connection, timeout_s=CLIENT_TIMEOUT_S)
+        self._client = KafkaClient(connection, timeout_s=timeout_s)
         self.is_sound = True
 
     def close(self) -> None:

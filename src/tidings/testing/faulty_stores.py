@@ -17,7 +17,6 @@ from tidings.ports import (
 from tidings.stores.memory import MemoryBlobStore, MemoryOrderStore
 from tidings.testing.life import Life
 from tidings.testing.trace import Trace
-from tidings.testing.weather import CALL_TIMEOUT_S
 from tidings.types import Slot
 
 T = TypeVar("T")
@@ -46,7 +45,7 @@ async def _ask(life: Life, kind: str, call: Callable[[], Coroutine[Any, Any, T]]
 
     life.call_store(kind, carry_out)
     try:
-        async with asyncio.timeout(CALL_TIMEOUT_S):
+        async with asyncio.timeout(life.call_timeout_s):
             return await answer
     except TimeoutError:
         raise _Lost from None

@@ -30,6 +30,7 @@ class Life:
         # Set by who builds the node.
         self.node: Node
         self.task: asyncio.Task[None]
+        self.call_timeout_s = weather.call_timeout_s
         self._weather = weather
         self._trace = trace
         self._crash = crash

@@ -5,7 +5,7 @@ another: a bug that needs two things at once shows only where a third does not d
 testing; Groce et al., 2012).
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Final
 
@@ -65,6 +65,10 @@ class Plan:
     client_count: int = 10
     operation_interval_s: float = 0.1
     """The mean pause of a client between two operations."""
+    call_timeout_s: float = 2.0
+    """How long nodes wait for a store's answer; on the services always this long."""
+    client_timeout_s: float = 5.0
+    """How long a client waits for a reply, until all faults heal."""
     time_limit_s: float = 6.0
     """How long anything may happen. Then all faults heal."""
     latency: str = "none"
@@ -96,6 +100,7 @@ def draw_plan(design: str, seed: int) -> Plan:
         node_count=rng.choice((1, 2, 3, 3, 3, 4, 5)),
         client_count=rng.choice((3, 6, 10, 15)),
         operation_interval_s=rng.choice((0.01, 0.03, 0.1)),
+        client_timeout_s=rng.choice((0.3, 1.0, 5.0)),
         time_limit_s=rng.uniform(2, 8),
         latency=rng.choice(LATENCIES),
         latency_s=_draw_latency_s(rng),
@@ -128,6 +133,8 @@ def _draw_interval_s(rng: Random) -> float:
 
 def _draw_journal(plan: Plan, rng: Random) -> None:
     plan.on_services = rng.random() < 0.4
+    if not plan.on_services:
+        plan.call_timeout_s = rng.choice((0.1, 0.5, 2.0))
     plan.inline_bytes_max = rng.choice((-1, -1, 2, 4096))
     # On the services each slot is a call of its own, for each life of each node.
     if rng.random() < (0.2 if plan.on_services else 0.6):
@@ -135,6 +142,11 @@ def _draw_journal(plan: Plan, rng: Random) -> None:
         plan.filled_slots = pages * PAGE_SLOTS - rng.randint(1, 30)
     plan.trims = not plan.on_services and plan.inline_bytes_max < 0 and rng.random() < 0.9
     plan.settings = draw_settings(rng)
+    if plan.trims:
+        # What matters comes soon: a checkpoint, a trim, and a writer that sleeps through both.
+        plan.filled_slots = PAGE_SLOTS - rng.randint(1, 5)
+        plan.settings = replace(plan.settings, checkpoint_pages=1)
+        plan.intervals_s.setdefault("pause", 2.0)
 
 
 def draw_settings(rng: Random) -> Settings:

@@ -16,6 +16,7 @@ from tidings.workbench.network import default_services
 
 JOURNAL = "journal"
 SERVICES = ("lin-kv", "seq-kv")
+TRIM_INTERVAL_S = 0.2
 
 
 class Storage(Protocol):
@@ -90,7 +91,7 @@ class MemoryStorage:
     async def trim(self, trace: Trace, cell: str) -> None:
         """Trim what the checkpoint that `cell` names holds, again and again, until cancelled."""
         while True:
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(TRIM_INTERVAL_S)
             if (named := self.cell(cell)) is not None:
                 at_once(self.order.trim(Slot(int(named))))
                 trace.count("trimmed")

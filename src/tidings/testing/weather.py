@@ -7,9 +7,6 @@ from typing import Final, NamedTuple
 from tidings.testing.plan import HEALED_LATENCY_S, Plan
 from tidings.testing.trace import Trace
 
-CALL_TIMEOUT_S: Final = 2.0
-"""After this time nobody waits for a store's answer any more."""
-
 LATE_S_MAX: Final = 5.0
 """How long after its caller gave up a call may still take effect."""
 
@@ -34,6 +31,7 @@ class Weather:
         self._chances = dict(plan.chances)
         self._kind = plan.latency
         self._mean_s = plan.latency_s
+        self.call_timeout_s = plan.call_timeout_s
         self._calls = Random(f"{plan.seed}/calls")
         self._messages = Random(f"{plan.seed}/messages")
         self.is_slow = False
@@ -95,7 +93,8 @@ class Weather:
         if self._strikes(rng, f"{kind}-dropped"):
             return Fate(None, is_answered=False, crash=None)
         if self._strikes(rng, f"{kind}-late"):
-            return Fate(CALL_TIMEOUT_S + rng.uniform(0, LATE_S_MAX), is_answered=False, crash=None)
+            late_s = self.call_timeout_s + rng.uniform(0, LATE_S_MAX)
+            return Fate(late_s, is_answered=False, crash=None)
         is_answered = not self._strikes(rng, f"{kind}-unanswered")
         return Fate(delay_s, is_answered, crash=None)
 
