@@ -172,7 +172,7 @@ MUTANTS = [
     Mutant(
         "a gap is never closed",
         JOURNAL,
-        "            await self._read_on(min(count, self._settings.read_slots_max))\n",
+        "            if await self._read_on(count) < count:\n                return\n\n",
         "            await asyncio.sleep(count)\n",
     ),
     Mutant(
