@@ -46,7 +46,8 @@ def test_design_whose_nodes_are_killed_and_paused_is_valid(design: str, tmp_path
     options = "--node-count 3 --concurrency 2n --rate 60 --latency 2 --nemesis kill,pause --seed 5"
     assert_valid(run_challenge(tmp_path, "--design", design, *options.split()))
     history = (tmp_path / "history.jsonl").read_text()
-    assert [f for f in ("kill", "pause") if f'"f":"{f}","value":["n' in history] == ["kill", "pause"]
+    for fault in ("kill", "pause"):
+        assert f'"f":"{fault}","value":["n' in history
 
 
 def test_journal_without_gossip_is_valid(tmp_path: Path) -> None:
