@@ -14,7 +14,7 @@ from tidings.engine.settings import Settings
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "tidings"
 MODULES = sorted(SOURCE.rglob("*.py"))
-PURE = [path for path in MODULES if path.parent.name in ("core", "engine")]
+PURE = [path for path in MODULES if path.relative_to(SOURCE).parts[0] in ("core", "engine")]
 LINES_MAX = 500
 """A longer file is about more than one thing."""
 

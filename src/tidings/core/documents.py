@@ -1,6 +1,6 @@
 """The frame around everything that is stored: what it is, which layout, and whether it is whole.
 
-byte 0      kind      E entry, P index page, C checkpoint
+byte 0      kind      E entry, P index page, C checkpoint, G group
 byte 1      version   of that kind's layout, from 1
 bytes 2-5   checksum  CRC-32 of what follows, big-endian
 bytes 6-    body      MessagePack; structures are arrays, so fields may only be added at the end
@@ -26,6 +26,7 @@ class Kind(Enum):
     ENTRY = b"E"
     PAGE = b"P"
     CHECKPOINT = b"C"
+    GROUP = b"G"
 
 
 _encoder = msgspec.msgpack.Encoder()
