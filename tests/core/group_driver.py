@@ -2,10 +2,10 @@
 
 import struct
 
-from tidings.core.groups.document import GroupDocument, Protocol, decode_group, encode_group
-from tidings.core.groups.generations import GroupLimits
-from tidings.core.groups.group import Group
-from tidings.core.groups.messages import (
+from tidings.core.membership.document import GroupDocument, Protocol, decode_group, encode_group
+from tidings.core.membership.generations import GroupLimits
+from tidings.core.membership.group import Group
+from tidings.core.membership.messages import (
     Answer,
     Body,
     Claim,

@@ -2,9 +2,9 @@
 
 import pytest
 
-from tidings.core.groups.generations import GroupState
-from tidings.core.groups.group import NEW_MEMBER_JOIN_MS
-from tidings.core.groups.messages import Claim, GroupError, Save, SyncRequest, Ticket
+from tidings.core.membership.generations import GroupState
+from tidings.core.membership.group import NEW_MEMBER_JOIN_MS
+from tidings.core.membership.messages import Claim, GroupError, Save, SyncRequest, Ticket
 
 from .group_driver import (
     REBALANCE_MS,

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tidings.core.groups.generations import PENDING_PATIENCE_MS, GroupLimits, GroupState
-from tidings.core.groups.messages import Claim, GroupError, JoinRequest
+from tidings.core.membership.generations import PENDING_PATIENCE_MS, GroupLimits, GroupState
+from tidings.core.membership.messages import Claim, GroupError, JoinRequest
 
 from .group_driver import (
     REBALANCE_MS,

@@ -4,10 +4,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from tidings.core.groups.document import Protocol
-from tidings.core.groups.generations import GroupLimits, GroupState
-from tidings.core.groups.group import NEW_MEMBER_JOIN_MS
-from tidings.core.groups.messages import (
+from tidings.core.membership.document import Protocol
+from tidings.core.membership.generations import GroupLimits, GroupState
+from tidings.core.membership.group import NEW_MEMBER_JOIN_MS
+from tidings.core.membership.messages import (
     Body,
     Claim,
     GroupError,

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tidings.core.groups.generations import GroupLimits, GroupState
-from tidings.core.groups.messages import Claim, GroupError
+from tidings.core.membership.generations import GroupLimits, GroupState
+from tidings.core.membership.messages import Claim, GroupError
 
 from .group_driver import REBALANCE_MS, SESSION_MS, Driver, join_request, protocols, subscription
 

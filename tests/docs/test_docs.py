@@ -220,7 +220,7 @@ def test_every_engine_setting_is_in_the_architecture_with_its_default() -> None:
 
 def test_every_stored_structure_is_described_with_its_fields() -> None:
     described = text_of("docs/stored-data.md")
-    for module in ("entry", "pages", "checkpoint", "producers", "groups/document"):
+    for module in ("entry", "pages", "checkpoint", "producers", "membership/document"):
         tree = ast.parse((SOURCE / "core" / f"{module}.py").read_text())
         for structure in tree.body:
             if isinstance(structure, ast.ClassDef) and "Struct" in ast.unparse(structure):

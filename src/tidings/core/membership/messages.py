@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import NamedTuple, NewType
 
-from tidings.core.groups.document import GroupDocument, Protocol
+from tidings.core.membership.document import GroupDocument, Protocol
 
 Ticket = NewType("Ticket", int)
 """Names a request that waits for its answer; chosen by whoever asks, used once."""

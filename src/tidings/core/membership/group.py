@@ -14,10 +14,10 @@ Here is what requests mean, and who may; when things happen is in `generations`.
 
 import dataclasses
 
-from tidings.core.groups.document import GroupDocument, Protocol
-from tidings.core.groups.generations import Generations, GroupLimits, GroupState
-from tidings.core.groups.members import Member, Members
-from tidings.core.groups.messages import (
+from tidings.core.membership.document import GroupDocument, Protocol
+from tidings.core.membership.generations import Generations, GroupLimits, GroupState
+from tidings.core.membership.members import Member, Members
+from tidings.core.membership.messages import (
     Claim,
     Effect,
     GroupError,
@@ -28,7 +28,7 @@ from tidings.core.groups.messages import (
     SyncRequest,
     Ticket,
 )
-from tidings.core.groups.subscription import PROTOCOL_TYPE, read_topics
+from tidings.core.membership.subscription import PROTOCOL_TYPE, read_topics
 
 NEW_MEMBER_JOIN_MS = 5 * 60 * 1000
 """How long a join of somebody new may wait: it may have gone away, and nobody would notice."""

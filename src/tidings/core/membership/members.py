@@ -6,8 +6,8 @@ M6  an instance id belongs to one member at a time.
 from collections import Counter
 from dataclasses import dataclass
 
-from tidings.core.groups.document import MemberDocument, Protocol
-from tidings.core.groups.messages import Claim, GroupError, JoinedMember, JoinRequest, Ticket
+from tidings.core.membership.document import MemberDocument, Protocol
+from tidings.core.membership.messages import Claim, GroupError, JoinedMember, JoinRequest, Ticket
 
 
 @dataclass(slots=True, kw_only=True)

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from enum import Enum
 from itertools import chain
 
-from tidings.core.groups.document import GroupDocument
-from tidings.core.groups.members import Member, Members, restored
-from tidings.core.groups.messages import (
+from tidings.core.membership.document import GroupDocument
+from tidings.core.membership.members import Member, Members, restored
+from tidings.core.membership.messages import (
     Answer,
     Body,
     Effect,

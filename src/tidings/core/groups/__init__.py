@@ -1,4 +1,0 @@
-"""Consumer groups by the classic protocol: who is a member, and who reads which partitions.
-
-Pure: events come in with the time, effects go out. `group` is the way in.
-"""
