@@ -18,7 +18,8 @@ from tidings.errors import InvalidRequest
 
 _Command = TypeVar("_Command", bound=Callable[..., object])
 
-_FAULTS = ("partition", "kill", "pause")
+_FAULTS = ("partition", "kill", "pause", "loss", "slow", "duplicate")
+_PARTITIONS = ("halves", "bridge", "one", "one-way", "ring")
 _POSITIVE = click.IntRange(min=1)
 _NOT_NEGATIVE = click.FloatRange(min=0)
 _ABOVE_ZERO = click.FloatRange(min=0, min_open=True)
@@ -69,13 +70,20 @@ def _concurrency(
 
 def _faults(context: click.Context, parameter: click.Parameter, text: str) -> tuple[str, ...]:
     del context, parameter
+    return () if text.strip() in {"none", ""} else _names(text, _FAULTS, "fault")
+
+
+def _partitions(context: click.Context, parameter: click.Parameter, text: str) -> tuple[str, ...]:
+    del context, parameter
+    return _names(text, _PARTITIONS, "kind of partition")
+
+
+def _names(text: str, known: tuple[str, ...], what: str) -> tuple[str, ...]:
     names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
-    if names in {("none",), ("",)}:
-        return ()
     for name in names:
-        if name not in _FAULTS:
+        if name not in known:
             raise click.BadParameter(
-                f"{name!r} is no fault. Say none, or some of {', '.join(_FAULTS)} with commas."
+                f"{name!r} is no {what}. Say some of {', '.join(known)} with commas."
             )
     return names
 
@@ -136,7 +144,15 @@ def _executable(
     default="none",
     show_default=True,
     callback=_faults,
-    help="What goes wrong: partition, kill, pause, or several with commas.",
+    help=f"What goes wrong: {', '.join(_FAULTS)}, or several with commas.",
+)
+@click.option(
+    "--partition",
+    "partitions",
+    default=",".join(_PARTITIONS),
+    show_default=True,
+    callback=_partitions,
+    help="The kinds of partitions that the nemesis draws from, with commas.",
 )
 @click.option(
     "--nemesis-interval",
@@ -153,7 +169,7 @@ def _executable(
     show_default=True,
     help="Seconds of quiet before the final polls.",
 )
-@click.option("--seed", type=int, help="Repeats the choices of an earlier run.")
+@click.option("--seed", type=int, help="Repeats the workload and the faults of an earlier run.")
 @click.option(
     "--store",
     type=click.Path(file_okay=False, path_type=Path),
@@ -173,6 +189,7 @@ def challenge(
     latency: float,
     latency_dist: str,
     nemesis: tuple[str, ...],
+    partitions: tuple[str, ...],
     nemesis_interval: float,
     max_writes_per_key: int,
     recovery_time: float,
@@ -191,8 +208,10 @@ def challenge(
     from tidings.workbench.settings import (
         Fault,
         LatencyDistribution,
+        PartitionKind,
         Settings,
     )
+    from tidings.workbench.spectators import make_spectator
 
     del workload
     if node_arguments and binary is None:
@@ -208,13 +227,14 @@ def challenge(
         latency_ms=latency,
         latency_distribution=LatencyDistribution(latency_dist),
         faults=tuple(Fault(name) for name in nemesis),
+        partition_kinds=tuple(PartitionKind(name) for name in partitions),
         nemesis_interval_s=nemesis_interval,
         max_writes_per_key=max_writes_per_key,
         recovery_s=recovery_time,
         seed=random.SystemRandom().randrange(2**32) if seed is None else seed,
         log_stderr=log_stderr,
     )
-    sys.exit(workbench.challenge(settings, say=click.echo, echo=_echo_error))
+    sys.exit(workbench.challenge(settings, make_spectator(click.echo, _echo_error)))
 
 
 def _echo_error(text: str) -> None:

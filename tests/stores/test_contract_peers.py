@@ -36,7 +36,7 @@ def workbench_networks(seed: int, *, is_flaky: bool) -> Make[PeersNode]:
             call_later=asyncio.get_running_loop().call_later,
         )
         if is_flaky:
-            network.flaky()
+            network.lose(0.5)
         names = [f"n{number}" for number in range(count)]
         yield [join(network, name, names) for name in names]
 

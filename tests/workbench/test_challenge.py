@@ -14,6 +14,7 @@ from in_process import make_settings
 import tidings
 from tidings import cli
 from tidings.workbench.challenge import challenge, check_file
+from tidings.workbench.spectators import PlainSpectator
 
 NODES = Path(__file__).parent / "nodes"
 CLI = (sys.executable, "-m", "tidings")
@@ -37,7 +38,7 @@ def run_log(store: Path, *arguments: str) -> tuple[int, str]:
         final_polls_s=1.0,
         seed=1,
     )
-    return challenge(settings, say=said.append, echo=ignore), "\n".join(said)
+    return challenge(settings, PlainSpectator(said.append, ignore)), "\n".join(said)
 
 
 def invoke(*arguments: str) -> Result:
@@ -146,6 +147,7 @@ def test_cli_optimized_python_is_refused() -> None:
         ("--concurrency n", "Say 10, or 2n"),
         ("--concurrency 0", "Say 10, or 2n"),
         ("--nemesis partition,quake", "'quake' is no fault"),
+        ("--nemesis partition --partition thirds", "'thirds' is no kind of partition"),
         ("--node-count 0", "x>=1"),
         ("--time-limit 0", "x>0"),
         ("--latency -1", "x>=0"),

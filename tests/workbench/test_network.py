@@ -1,3 +1,4 @@
+from collections import Counter
 from collections.abc import Callable
 from random import Random
 from typing import Any
@@ -5,7 +6,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from tidings.workbench.network import Latency, Message, Network, UnknownDestination
+from tidings.workbench.network import (
+    SLOW_LATENCY_MIN_S,
+    Latency,
+    Message,
+    Network,
+    Tap,
+    UnknownDestination,
+)
 from tidings.workbench.services import LinKV
 from tidings.workbench.settings import LatencyDistribution
 
@@ -35,6 +43,7 @@ class World:
         self,
         mean_ms: float = MEAN_MS,
         distribution: LatencyDistribution = LatencyDistribution.CONSTANT,
+        tap: Tap | None = None,
     ) -> None:
         self.clock = Clock()
         self.network = Network(
@@ -42,6 +51,7 @@ class World:
             latency=Latency(Random(1), distribution, mean_ms),
             rng=Random(2),
             call_later=self.clock.call_later,
+            tap=tap,
         )
         self.arrived: list[tuple[str, Any]] = []
         for node_id in ("n0", "n1", "n2"):
@@ -122,30 +132,101 @@ def test_latency_uniform_stays_below_twice_the_mean() -> None:
     assert max(latency.draw_s() for _ in range(4000)) <= 2 * MEAN_MS / 1000
 
 
-def test_network_slow_is_ten_times_slower_until_fast() -> None:
-    world = World()
-    world.network.slow()
-    world.send("n0", "n1")
-    world.network.fast()
-    world.send("n0", "n1")
-    delays = [delay_s for delay_s, _, _ in world.clock.due]
-    assert delays == pytest.approx([10 * MEAN_MS / 1000, MEAN_MS / 1000])
+def delays_of(world: World) -> list[float]:
+    return [delay_s for delay_s, _, _ in world.clock.due]
 
 
-def test_network_flaky_loses_about_half_until_reliable() -> None:
+def test_network_slow_multiplies_latency_until_undone() -> None:
     world = World()
-    world.network.flaky()
+    for factor in (10, 1):
+        world.network.slow(factor)
+        world.send("n0", "n1")
+    assert delays_of(world) == pytest.approx([10 * MEAN_MS / 1000, MEAN_MS / 1000])
+
+
+def test_network_slow_also_slows_what_had_no_latency() -> None:
+    world = World(mean_ms=0)
+    world.network.slow(3)
+    world.send("n0", "n1")
+    assert delays_of(world) == pytest.approx([3 * SLOW_LATENCY_MIN_S])
+
+
+def test_network_loses_the_asked_part_until_undone() -> None:
+    world = World()
+    world.network.lose(0.5)
     for _ in range(400):
         world.send("n0", "n1")
     world.clock.run()
     assert 150 < len(world.arrived) < 250
     assert world.network.traffic.lost == 400 - len(world.arrived)
-    world.network.reliable()
+    world.network.lose(0)
     world.arrived.clear()
     for _ in range(100):
         world.send("n0", "n1")
     world.clock.run()
     assert len(world.arrived) == 100
+
+
+def test_network_loses_nothing_of_clients() -> None:
+    world = World()
+    world.network.lose(1.0)
+    world.send(world.client, "n0", text="request")
+    world.send("n0", world.client, text="reply")
+    world.send("n0", "lin-kv", **READ)
+    world.clock.run()
+    assert [dest for dest, _ in world.arrived] == ["n0", world.client]
+
+
+def test_network_duplicates_messages_between_nodes_only_and_counts_them_once() -> None:
+    world = World()
+    world.network.duplicate(1.0)
+    world.send("n0", "n1", text="twice")
+    world.send(world.client, "n0", text="once")
+    world.send("n1", "lin-kv", **READ)
+    world.clock.run()
+    assert Counter(dest for dest, _ in world.arrived) == {"n1": 3, "n0": 1}
+    assert world.network.traffic.by_peer == {"nodes": 1, "lin-kv": 2}
+    world.network.duplicate(0)
+    world.send("n0", "n1")
+    assert len(world.clock.due) == 1
+
+
+class KeepingTap:
+    """Keeps what became of each message."""
+
+    def __init__(self) -> None:
+        self.fates: list[str] = []
+
+    def sent(self, message: Message) -> int:
+        self.fates.append(f"{message.src} to {message.dest}")
+        return len(self.fates) - 1
+
+    def arrived(self, number: int) -> None:
+        self.fates[number] += " arrived"
+
+    def lost(self, number: int) -> None:
+        self.fates[number] += " lost"
+
+
+def test_network_tap_is_told_the_fate_of_every_message() -> None:
+    tap = KeepingTap()
+    world = World(tap=tap)
+    world.network.partition({"n1": ["n0"]})
+    world.send("n0", "n1")
+    world.send("n1", "n0")
+    world.send("n1", "lin-kv", **READ)
+    world.send(world.client, "n2")
+    world.network.detach_node("n2")
+    world.send(world.client, "n2")
+    world.clock.run()
+    assert tap.fates == [
+        "n0 to n1 lost",
+        "n1 to n0 arrived",
+        "n1 to lin-kv arrived",
+        "c0 to n2 arrived",
+        "c0 to n2 lost",
+        "lin-kv to n1 arrived",
+    ]
 
 
 def test_network_partition_drops_at_the_receiver_also_what_is_under_way() -> None:

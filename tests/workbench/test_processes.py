@@ -14,6 +14,7 @@ from tidings.workbench import cluster as cluster_module
 from tidings.workbench import processes, runner
 from tidings.workbench.runner import Outcome, run
 from tidings.workbench.settings import Fault
+from tidings.workbench.spectators import PlainSpectator
 
 pytestmark = pytest.mark.real
 
@@ -45,13 +46,16 @@ def run_command(store: Path, command: tuple[str, ...], **changes: object) -> Out
     settings = make_settings(command=command, store=store, **values)
 
     async def main() -> Outcome:
-        return await run(settings, say=_ignore, echo=_ignore, interrupt=asyncio.Event())
+        return await run(settings, spectator=NOBODY, interrupt=asyncio.Event())
 
     return asyncio.run(main())
 
 
 def _ignore(_: str) -> None:
     """Nobody watches."""
+
+
+NOBODY = PlainSpectator(_ignore, _ignore)
 
 
 def failure_of(store: Path, command: tuple[str, ...]) -> str:
@@ -182,7 +186,7 @@ def test_interrupted_run_ends_its_nodes_and_keeps_the_history(tmp_path: Path) ->
             if "operations" in line:
                 asyncio.get_running_loop().call_later(0.3, interrupt.set)
 
-        return await run(settings, say=say, echo=_ignore, interrupt=interrupt)
+        return await run(settings, spectator=PlainSpectator(say, _ignore), interrupt=interrupt)
 
     outcome = asyncio.run(main())
     assert outcome.is_interrupted
@@ -233,7 +237,11 @@ def test_stderr_is_echoed_under_the_name_of_its_node(tmp_path: Path) -> None:
     )
 
     async def main() -> Outcome:
-        return await run(settings, say=_ignore, echo=heard.append, interrupt=asyncio.Event())
+        return await run(
+            settings,
+            spectator=PlainSpectator(_ignore, heard.append),
+            interrupt=asyncio.Event(),
+        )
 
     assert asyncio.run(main()).failure is None
     assert heard == ["n0: hello"]

@@ -164,7 +164,7 @@ def test_run_rate_zero_only_waits() -> None:
 
 
 def test_run_with_every_fault_is_valid_and_ends_healed() -> None:
-    faults = (Fault.PARTITION, Fault.KILL, Fault.PAUSE)
+    faults = tuple(Fault)
     outcome = run_fake(Log().handle, faults=faults, nemesis_interval_s=2.0)
     assert check(outcome.history).valid
     steps = Counter(event.f for event in outcome.history if event.process == "nemesis")
@@ -172,6 +172,9 @@ def test_run_with_every_fault_is_valid_and_ends_healed() -> None:
         ("start-partition", "stop-partition"),
         ("kill", "start"),
         ("pause", "resume"),
+        ("start-loss", "stop-loss"),
+        ("start-slow", "stop-slow"),
+        ("start-duplicate", "stop-duplicate"),
     ):
         assert steps[begin] == steps[end] > 1
     info = [
@@ -198,3 +201,28 @@ def test_run_waits_for_operations_in_flight_before_the_quiet_time() -> None:
     for event in run_fake(deaf, rate=5.0).history:
         (open_processes.add if event.type == "invoke" else open_processes.discard)(event.process)
     assert open_processes == set()
+
+
+def sends_and_faults(outcome: Outcome) -> tuple[list[Any], list[Any]]:
+    sends = [e.value for e in outcome.history if e.f == "send" and e.type == "invoke"]
+    return sends, [(e.f, e.value) for e in outcome.history if e.process == "nemesis"]
+
+
+def test_run_same_seed_asks_and_breaks_the_same_however_nodes_answer() -> None:
+    log, other = Log(), Log()
+
+    def slow_to_learn(body: Body) -> Body:
+        reply = other.handle(body)
+        if body["type"] == "poll":
+            reply["msgs"] = {}
+        return reply
+
+    faults = (Fault.PARTITION, Fault.LOSS)
+    first, then = (
+        sends_and_faults(run_fake(h, seed=5, faults=faults, nemesis_interval_s=1.0))
+        for h in (log.handle, slow_to_learn)
+    )
+    assert first[1] == then[1]
+    shared = min(len(first[0]), len(then[0]))
+    assert shared > 300
+    assert first[0][:shared] == then[0][:shared]

@@ -26,7 +26,7 @@ from tidings.workbench.report import (
     never_ok,
     verdict_lines,
 )
-from tidings.workbench.runner import Outcome, Say, run
+from tidings.workbench.runner import Outcome, Say, Spectator, run
 from tidings.workbench.settings import Settings
 
 EXIT_VALID: Final = 0
@@ -38,15 +38,15 @@ HISTORY: Final = "history.jsonl"
 RESULTS: Final = "results.json"
 
 
-def challenge(settings: Settings, *, say: Say, echo: Say) -> int:
+def challenge(settings: Settings, spectator: Spectator) -> int:
     """Carry out one run, save and judge it, and return the exit status.
 
     Args:
         settings: What to do; `settings.store` is where everything is saved.
-        say: Takes the steps and the report, line by line.
-        echo: Takes the nodes' stderr, if that is asked for.
+        spectator: Watches, and takes the report, line by line.
     """
-    outcome = asyncio.run(_run_until_signal(settings, say, echo))
+    say = spectator.say
+    outcome = asyncio.run(_run_until_signal(settings, spectator))
     history_path = settings.store / HISTORY
     save_history(history_path, outcome.history)
     if outcome.failure is not None:
@@ -79,12 +79,12 @@ def _status(verdict: Verdict) -> int:
     return EXIT_VALID if verdict.valid and not never_ok(verdict) else EXIT_ANOMALIES
 
 
-async def _run_until_signal(settings: Settings, say: Say, echo: Say) -> Outcome:
+async def _run_until_signal(settings: Settings, spectator: Spectator) -> Outcome:
     interrupt = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, interrupt.set)
-    return await run(settings, say=say, echo=echo, interrupt=interrupt)
+    return await run(settings, spectator=spectator, interrupt=interrupt)
 
 
 def _judge_outcome(settings: Settings, outcome: Outcome, say: Say) -> int:

@@ -1,120 +1,74 @@
-"""The nemesis: what goes wrong during a run, and when.
+"""The nemesis: does what the schedule says, and mends it.
 
-Each fault has its own rhythm: it begins, ends, begins, …, one step every `interval_s` on average.
-All of them end before the quiet time.
-
-- `partition`: one node alone, a minority against a majority, or overlapping majorities in a ring,
-  where some pairs do not hear each other. Only nodes are kept apart, never services or clients.
+- `partition`: some nodes do not hear others; see `tidings.workbench.partitions`.
 - `kill`: some nodes crash (SIGKILL); they come back with empty memory, the same names, a new init.
 - `pause`: some nodes stand still (SIGSTOP) and go on later as if nothing had been.
+- `loss`: part of the messages between servers is lost.
+- `slow`: latency between servers is a multiple of what it was.
+- `duplicate`: part of the messages between nodes comes twice.
+
+Several faults may be on at once. All of them end before the quiet time.
 
 Source: jepsen.nemesis and jepsen.nemesis.combined, with the faults kept independent.
 """
 
 import asyncio
 from collections.abc import Callable, Sequence
-from random import Random
 from typing import Protocol
 
 from tidings.types import Json
 from tidings.workbench.cluster import Cluster, NodeState
 from tidings.workbench.network import Network
+from tidings.workbench.schedule import Spell
 from tidings.workbench.settings import Fault
-
-Unheard = dict[str, list[str]]
-"""For each receiver the senders whose messages it drops."""
 
 Note = Callable[[str, Json], None]
 """Takes what the nemesis did, and to whom."""
 
 
-def split(one_side: Sequence[str], other_side: Sequence[str]) -> Unheard:
-    """Keep two groups of nodes apart."""
-    return {
-        **{node: list(other_side) for node in one_side},
-        **{node: list(one_side) for node in other_side},
-    }
-
-
-def isolate_one(nodes: Sequence[str], rng: Random) -> Unheard:
-    """Keep one node apart from all others."""
-    alone, *others = rng.sample(nodes, len(nodes))
-    return split([alone], others)
-
-
-def halve(nodes: Sequence[str], rng: Random) -> Unheard:
-    """Keep a random minority (or half) apart from the rest."""
-    shuffled = rng.sample(nodes, len(nodes))
-    middle = len(nodes) // 2
-    return split(shuffled[:middle], shuffled[middle:])
-
-
-def ring_of_majorities(nodes: Sequence[str], rng: Random) -> Unheard:
-    """Let each node hear a majority, but no two of them the same one."""
-    shuffled = rng.sample(nodes, len(nodes))
-    size = len(nodes) // 2 + 1
-    unheard: Unheard = {}
-    for start in range(len(shuffled)):
-        turned = shuffled[start:] + shuffled[:start]
-        heard, center = turned[:size], turned[size // 2]
-        unheard[center] = [node for node in nodes if node not in heard]
-    return unheard
-
-
-PARTITIONS = (isolate_one, halve, ring_of_majorities)
-
-
-def some_nodes(nodes: Sequence[str], rng: Random) -> list[str]:
-    """Choose one node, a minority, a majority or all of `nodes`; at least one if there is any."""
-    if not nodes:
-        return []
-    majority = len(nodes) // 2 + 1
-    count = rng.choice((1, majority - 1, majority, len(nodes), rng.randint(1, len(nodes))))
-    return sorted(rng.sample(nodes, max(1, count)))
-
-
 class Nemesis(Protocol):
     """One fault."""
 
-    async def begin(self) -> None:
+    async def begin(self, target: Json) -> None:
         """Break something."""
 
     async def end(self) -> None:
         """Mend it; harmless when nothing is broken."""
 
 
-class PartitionNemesis:
-    """Breaks the network between nodes."""
+class NetworkNemesis:
+    """Breaks the network: `change` is called with the target, and with `unbroken` to mend it."""
 
-    def __init__(self, network: Network, nodes: Sequence[str], rng: Random, note: Note) -> None:
-        self._network = network
-        self._nodes = nodes
-        self._rng = rng
+    def __init__(
+        self, name: str, change: Callable[[Json], None], unbroken: Json, note: Note
+    ) -> None:
+        self._name = name
+        self._change = change
+        self._unbroken = unbroken
         self._note = note
 
-    async def begin(self) -> None:
-        """Partition the nodes in one of the ways."""
-        unheard = self._rng.choice(PARTITIONS)(self._nodes, self._rng)
-        self._network.partition(unheard)
-        self._note("start-partition", unheard)
+    async def begin(self, target: Json) -> None:
+        """Break what the target says."""
+        self._change(target)
+        self._note(f"start-{self._name}", target)
 
     async def end(self) -> None:
-        """Let everybody hear everybody."""
-        self._network.partition({})
-        self._note("stop-partition", None)
+        """Let the network be as it was."""
+        self._change(self._unbroken)
+        self._note(f"stop-{self._name}", None)
 
 
 class KillNemesis:
-    """Crashes nodes."""
+    """Crashes nodes; one that is down when its turn comes is passed over."""
 
-    def __init__(self, cluster: Cluster, rng: Random, note: Note) -> None:
+    def __init__(self, cluster: Cluster, note: Note) -> None:
         self._cluster = cluster
-        self._rng = rng
         self._note = note
 
-    async def begin(self) -> None:
-        """Kill some of the nodes that are up."""
-        victims = some_nodes(self._cluster.in_state(NodeState.RUNNING, NodeState.PAUSED), self._rng)
+    async def begin(self, target: list[str]) -> None:
+        """Kill those nodes of `target` that are up."""
+        up = self._cluster.in_state(NodeState.RUNNING, NodeState.PAUSED)
+        victims = [node_id for node_id in target if node_id in up]
         self._note("kill", victims)
         for node_id in victims:
             await self._cluster.kill(node_id)
@@ -126,16 +80,16 @@ class KillNemesis:
 
 
 class PauseNemesis:
-    """Stops nodes for a while."""
+    """Stops nodes for a while; one that is not running when its turn comes is passed over."""
 
-    def __init__(self, cluster: Cluster, rng: Random, note: Note) -> None:
+    def __init__(self, cluster: Cluster, note: Note) -> None:
         self._cluster = cluster
-        self._rng = rng
         self._note = note
 
-    async def begin(self) -> None:
-        """Pause some of the nodes that are up."""
-        victims = some_nodes(self._cluster.in_state(NodeState.RUNNING), self._rng)
+    async def begin(self, target: list[str]) -> None:
+        """Pause those nodes of `target` that are running."""
+        running = self._cluster.in_state(NodeState.RUNNING)
+        victims = [node_id for node_id in target if node_id in running]
         self._note("pause", victims)
         for node_id in victims:
             self._cluster.pause(node_id)
@@ -148,32 +102,45 @@ class PauseNemesis:
             self._cluster.resume(node_id)
 
 
-def make_nemesis(
-    fault: Fault, *, network: Network, cluster: Cluster, rng: Random, note: Note
-) -> Nemesis:
+def make_nemesis(fault: Fault, *, network: Network, cluster: Cluster, note: Note) -> Nemesis:
     """Return the nemesis that does `fault`."""
     match fault:
         case Fault.PARTITION:
-            return PartitionNemesis(network, list(cluster.states), rng, note)
+            return NetworkNemesis("partition", network.partition, {}, note)
         case Fault.KILL:
-            return KillNemesis(cluster, rng, note)
+            return KillNemesis(cluster, note)
         case Fault.PAUSE:
-            return PauseNemesis(cluster, rng, note)
+            return PauseNemesis(cluster, note)
+        case Fault.LOSS:
+            return NetworkNemesis("loss", network.lose, 0.0, note)
+        case Fault.SLOW:
+            return NetworkNemesis("slow", network.slow, 1.0, note)
+        case Fault.DUPLICATE:
+            return NetworkNemesis("duplicate", network.duplicate, 0.0, note)
 
 
-async def haunt(nemesis: Nemesis, rng: Random, interval_s: float, over: asyncio.Event) -> None:
-    """Begin and end the fault in turn until `over` is set, and end it then."""
-    is_broken = False
-    while not await _is_set_within(over, rng.uniform(0, 2 * interval_s)):
-        await (nemesis.end if is_broken else nemesis.begin)()
-        is_broken = not is_broken
-    if is_broken:
+async def haunt(
+    nemesis: Nemesis, spells: Sequence[Spell], started_s: float, over: asyncio.Event
+) -> None:
+    """Carry out the spells until `over` is set, and mend everything then.
+
+    Args:
+        nemesis: The fault.
+        spells: When it is on, and what it does then.
+        started_s: The loop's time when the operations began.
+        over: Set when they end.
+    """
+    for spell in spells:
+        if await _is_set_by(over, started_s + spell.begin_s):
+            return
+        await nemesis.begin(spell.target)
+        await _is_set_by(over, started_s + spell.end_s)
         await nemesis.end()
 
 
-async def _is_set_within(event: asyncio.Event, delay_s: float) -> bool:
+async def _is_set_by(event: asyncio.Event, deadline_s: float) -> bool:
     try:
-        async with asyncio.timeout(delay_s):
+        async with asyncio.timeout_at(deadline_s):
             return await event.wait()
     except TimeoutError:
         return False

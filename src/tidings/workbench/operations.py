@@ -29,11 +29,19 @@ class Completion:
 
 
 class Recorder:
-    """Writes the history, in the order in which things are told to it."""
+    """Writes the history, in the order in which things are told to it.
 
-    def __init__(self, now_s: Callable[[], float]) -> None:
+    Args:
+        now_s: The time.
+        observe: Is told every event, for whoever watches.
+    """
+
+    def __init__(
+        self, now_s: Callable[[], float], observe: Callable[[Event], None] | None = None
+    ) -> None:
         self.events: list[Event] = []
         self._now_s = now_s
+        self._observe = observe
         self._started_s = now_s()
 
     def invoke(self, process: int, operation: Operation) -> Event:
@@ -67,4 +75,6 @@ class Recorder:
             seek_to_beginning=operation.seek_to_beginning,
         )
         self.events.append(event)
+        if self._observe is not None:
+            self._observe(event)
         return event

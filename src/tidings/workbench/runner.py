@@ -13,16 +13,19 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
-from typing import Final
+from typing import Final, Protocol
 
 from tidings.checker.history import Event
 from tidings.types import Json
 from tidings.workbench.client import Connection, KafkaClient
 from tidings.workbench.cluster import Cluster
+from tidings.workbench.message_log import MESSAGES, MessageLog
 from tidings.workbench.nemesis import haunt, make_nemesis
-from tidings.workbench.network import Latency, Network, Traffic, default_services
+from tidings.workbench.network import Latency, Network, Tap, Traffic, default_services
 from tidings.workbench.operations import Operation, Recorder
 from tidings.workbench.processes import NodeFailed, first_failure
+from tidings.workbench.progress import tell_target
+from tidings.workbench.schedule import plan_fault
 from tidings.workbench.settings import CLIENT_TIMEOUT_S, Settings
 from tidings.workbench.workload import FinalPolls, KafkaWorkload
 
@@ -34,6 +37,25 @@ CATCH_UP_S: Final = 0.01
 
 Say = Callable[[str], None]
 """Takes a line for whoever watches."""
+
+
+class Spectator(Protocol):
+    """Whoever watches a run."""
+
+    def say(self, line: str) -> None:
+        """Take a step of the run, or a part of its report."""
+
+    def echo(self, line: str) -> None:
+        """Take a line of a node's stderr."""
+
+    def begin(self, settings: Settings, traffic: Traffic) -> None:
+        """Learn that operations begin; `traffic` goes on counting."""
+
+    def observe(self, event: Event) -> None:
+        """Take an event of the history, as it happens."""
+
+    def end(self) -> None:
+        """Learn that nothing more will be observed."""
 
 
 class Interrupted(Exception):
@@ -55,32 +77,39 @@ class Outcome:
     """Why the run could not be carried out, if it could not."""
 
 
-async def run(
-    settings: Settings,
-    *,
-    say: Say,
-    echo: Say,
-    interrupt: asyncio.Event,
-) -> Outcome:
+async def run(settings: Settings, *, spectator: Spectator, interrupt: asyncio.Event) -> Outcome:
     """Carry out one run. Every process it started is gone when it returns or raises.
 
     Args:
-        settings: What to do.
-        say: Takes a line for each step.
-        echo: Takes the nodes' stderr, if that is asked for.
+        settings: What to do; every message is written to `MESSAGES` in its store.
+        spectator: Watches.
         interrupt: Ends the run at once when it is set.
     """
     outcome = Outcome()
-    network = _make_network(settings)
+    messages = MessageLog(settings.store / MESSAGES, asyncio.get_running_loop().time)
+    network = _make_network(settings, messages)
     outcome.traffic = network.traffic
-    cluster = Cluster(settings, network, echo if settings.log_stderr else None)
+    cluster = Cluster(settings, network, spectator.echo if settings.log_stderr else None)
+
+    def begin() -> None:
+        messages.begin()
+        spectator.begin(settings, network.traffic)
+
     try:
         async with asyncio.TaskGroup() as group:
             guards = [
                 group.create_task(cluster.watch()),
                 group.create_task(_raise_when_set(interrupt)),
             ]
-            await Run(settings, network, cluster, outcome, say).carry_out()
+            await Run(
+                settings,
+                network,
+                cluster,
+                outcome,
+                spectator.say,
+                begin=begin,
+                observe=spectator.observe,
+            ).carry_out()
             for guard in guards:
                 guard.cancel()
     except* Interrupted:
@@ -88,11 +117,13 @@ async def run(
     except* NodeFailed as failures:
         outcome.failure = str(first_failure(failures))
     finally:
+        spectator.end()
         await cluster.stop()
+        messages.close()
     return outcome
 
 
-def _make_network(settings: Settings) -> Network:
+def _make_network(settings: Settings, tap: Tap) -> Network:
     seed = settings.seed
     return Network(
         services=default_services(seed),
@@ -101,6 +132,7 @@ def _make_network(settings: Settings) -> Network:
         ),
         rng=Random(f"{seed}/network"),
         call_later=asyncio.get_running_loop().call_later,
+        tap=tap,
     )
 
 
@@ -124,18 +156,40 @@ class _Worker:
 
 
 class Run:
-    """The phases of a run on a cluster that is not started yet."""
+    """The phases of a run on a cluster that is not started yet.
+
+    Args:
+        settings: What to do.
+        network: What the cluster and the clients use.
+        cluster: The nodes.
+        outcome: Is filled in as things happen.
+        say: Takes a line for each step.
+        begin: Called when the nodes are up and operations begin.
+        observe: Takes every event of the history.
+    """
 
     def __init__(
-        self, settings: Settings, network: Network, cluster: Cluster, outcome: Outcome, say: Say
+        self,
+        settings: Settings,
+        network: Network,
+        cluster: Cluster,
+        outcome: Outcome,
+        say: Say,
+        *,
+        begin: Callable[[], None] | None = None,
+        observe: Callable[[Event], None] | None = None,
     ) -> None:
         self._settings = settings
         self._network = network
         self._cluster = cluster
         self._outcome = outcome
         self._say = say
+        self._begin = begin
+        self._observe = observe
         self._loop = asyncio.get_running_loop()
-        self._rng = Random(f"{settings.seed}/runner")
+        # Apart, for how often a worker is chosen among how many depends on the nodes.
+        self._gap_rng = Random(f"{settings.seed}/gaps")
+        self._worker_rng = Random(f"{settings.seed}/workers")
         self._workload = KafkaWorkload(
             Random(f"{settings.seed}/workload"),
             concurrency=settings.concurrency,
@@ -150,8 +204,10 @@ class Run:
         command = " ".join(settings.command)
         self._say(f"starting {settings.node_count} nodes, seed {settings.seed}: {command}")
         await self._cluster.start()
-        self._recorder = Recorder(self._loop.time)
+        self._recorder = Recorder(self._loop.time, self._observe)
         self._outcome.history = self._recorder.events
+        if self._begin is not None:
+            self._begin()
         self._idle = [
             _Worker(index, self._client_maker(index)) for index in range(settings.concurrency)
         ]
@@ -170,13 +226,13 @@ class Run:
     async def _main_phase(self) -> None:
         over = asyncio.Event()
         async with asyncio.TaskGroup() as group:
-            for fault in self._settings.faults:
-                rng = Random(f"{self._settings.seed}/{fault}")
-                nemesis = make_nemesis(
-                    fault, network=self._network, cluster=self._cluster, rng=rng, note=self._note
-                )
-                group.create_task(haunt(nemesis, rng, self._settings.nemesis_interval_s, over))
             started_s = self._loop.time()
+            for fault in self._settings.faults:
+                nemesis = make_nemesis(
+                    fault, network=self._network, cluster=self._cluster, note=self._note
+                )
+                spells = plan_fault(fault, self._settings)
+                group.create_task(haunt(nemesis, spells, started_s, over))
             try:
                 await self._ask(group, started_s)
             finally:
@@ -195,7 +251,7 @@ class Run:
                     now_s = self._loop.time()
                     operation = self._workload.next_operation(now_s - started_s)
                     group.create_task(self._perform_and_return(worker, operation))
-                    gap_s = self._rng.uniform(0, 2 / self._settings.rate)
+                    gap_s = self._gap_rng.uniform(0, 2 / self._settings.rate)
                     next_s = max(next_s, now_s - CATCH_UP_S) + gap_s
                 await asyncio.sleep(self._settings.time_limit_s)
         except TimeoutError:
@@ -205,7 +261,7 @@ class Run:
         while not self._idle:
             self._has_idle.clear()
             await self._has_idle.wait()
-        return self._idle.pop(self._rng.randrange(len(self._idle)))
+        return self._idle.pop(self._worker_rng.randrange(len(self._idle)))
 
     async def _perform_and_return(self, worker: _Worker, operation: Operation) -> None:
         self._outcome.main_phase_operations += 1
@@ -239,17 +295,4 @@ class Run:
 
     def _note(self, f: str, value: Json) -> None:
         event = self._recorder.note(f, value)
-        self._say(f"{event.time / 1e9:6.1f} s  {f} {_tell(value)}".rstrip())
-
-
-def _tell(value: Json) -> str:
-    """Return in words to whom the nemesis did something."""
-    match value:
-        case dict():
-            return "; ".join(
-                f"{receiver} hears no {' '.join(senders)}" for receiver, senders in value.items()
-            )
-        case list():
-            return " ".join(value)
-        case _:
-            return ""
+        self._say(f"{event.time / 1e9:6.1f} s  {f} {tell_target(value)}".rstrip())

@@ -20,6 +20,19 @@ class Fault(StrEnum):
     PARTITION = "partition"
     KILL = "kill"
     PAUSE = "pause"
+    LOSS = "loss"
+    SLOW = "slow"
+    DUPLICATE = "duplicate"
+
+
+class PartitionKind(StrEnum):
+    """Who does not hear whom in a partition."""
+
+    HALVES = "halves"
+    BRIDGE = "bridge"
+    ONE = "one"
+    ONE_WAY = "one-way"
+    RING = "ring"
 
 
 CLIENT_TIMEOUT_S: Final = 5.0
@@ -48,6 +61,8 @@ class Settings:
     """The mean delay of a message between nodes and services."""
     latency_distribution: LatencyDistribution = LatencyDistribution.CONSTANT
     faults: tuple[Fault, ...] = ()
+    partition_kinds: tuple[PartitionKind, ...] = tuple(PartitionKind)
+    """What partitions are drawn from."""
     nemesis_interval_s: float = 10.0
     """The mean time between two steps of one fault."""
     max_writes_per_key: int = 16

@@ -37,6 +37,8 @@ class KafkaWorkload:
 
     def __init__(self, rng: Random, *, concurrency: int, max_writes_per_key: int) -> None:
         self._rng = rng
+        # Apart, so that when clients crash does not change what they are asked to do.
+        self._crash_rng = Random(rng.random())
         self._max_writes_per_key = max_writes_per_key
         self._crash_spread_s = 2 * CRASH_INTERVAL_S / concurrency
         self._crash_at_s = 0.0
@@ -60,7 +62,7 @@ class KafkaWorkload:
     def next_operation(self, now_s: float) -> Operation:
         """Return what is to be done at `now_s` seconds since the start."""
         if now_s >= self._crash_at_s:
-            self._crash_at_s = now_s + self._rng.uniform(0, self._crash_spread_s)
+            self._crash_at_s = now_s + self._crash_rng.uniform(0, self._crash_spread_s)
             return Operation("crash")
         touch = self._postponed or self._touch()
         if self._rng.random() < ASSIGN_PROBABILITY:
