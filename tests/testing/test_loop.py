@@ -1,12 +1,13 @@
 """The virtual clock passes only when it must, and the same program gives the same run."""
 
 import asyncio
+import re
 import subprocess
 import sys
 
 import pytest
 
-from tidings.testing.loop import DeadlockError, new_loop, run
+from tidings.testing.loop import TASKS_KEPT_MIN, DeadlockError, new_loop, run
 
 
 def test_sleep_takes_virtual_time_only() -> None:
@@ -50,12 +51,42 @@ def test_cancelled_timer_does_not_move_the_clock_back_or_run() -> None:
     assert run(main()) == []
 
 
-def test_deadlock_names_who_waits() -> None:
-    async def waits_for_ever() -> None:
-        await asyncio.Event().wait()
+def test_deadlock_names_each_task_and_where_it_waits() -> None:
+    async def takes(queue: asyncio.Queue[int]) -> None:
+        await queue.get()
 
-    with pytest.raises(DeadlockError, match="waits_for_ever"):
-        run(waits_for_ever())
+    async def main() -> None:
+        lock = asyncio.Lock()
+        await lock.acquire()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(takes(asyncio.Queue()), name="reader")
+            tasks.create_task(lock.acquire(), name="writer")
+
+    with pytest.raises(DeadlockError) as failure:
+        run(main())
+    text = str(failure.value)
+    assert re.search(r"reader: .*takes \(test_loop.py:\d+\) > Queue.get \(queues.py:\d+\)", text)
+    assert "writer: Lock.acquire (locks.py:" in text
+
+
+def test_tasks_that_ended_are_forgotten_and_the_others_cancelled() -> None:
+    ended: list[int] = []
+
+    async def left_behind(number: int) -> None:
+        try:
+            await asyncio.sleep(10)
+        finally:
+            ended.append(number)
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        for number in range(3):
+            _ = loop.create_task(left_behind(number))
+            for _ in range(TASKS_KEPT_MIN):
+                await loop.create_task(asyncio.sleep(0))
+
+    run(main())
+    assert ended == [0, 1, 2]
 
 
 def test_run_cancels_what_main_leaves_behind() -> None:

@@ -37,18 +37,24 @@ class _Lost(Exception):
 
 
 async def _ask(life: Life, kind: str, call: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[T] = loop.create_future()
 
     def carry_out() -> Callable[[], None]:
         result = at_once(call())
         return lambda: None if answer.done() else answer.set_result(result)
 
     life.call_store(kind, carry_out)
+    patience = loop.call_later(life.call_timeout_s, _give_up, answer)
     try:
-        async with asyncio.timeout(life.call_timeout_s):
-            return await answer
-    except TimeoutError:
-        raise _Lost from None
+        return await answer
+    finally:
+        patience.cancel()
+
+
+def _give_up(answer: asyncio.Future[T]) -> None:
+    if not answer.done():
+        answer.set_exception(_Lost())
 
 
 class FaultyOrderStore:

@@ -13,12 +13,17 @@ import contextvars
 import heapq
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Generator
-from typing import Any, TypeVar, TypeVarTuple, Unpack
+from types import CoroutineType
+from typing import Any, Final, TypeVar, TypeVarTuple, Unpack
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 Context = dict[str, Any]
+
+
+TASKS_KEPT_MIN: Final = 1_000
+"""Tasks that a loop remembers before it looks which of them have ended."""
 
 
 class DeadlockError(RuntimeError):
@@ -45,17 +50,56 @@ class SimTask(asyncio.Task[T]):
         return self._number
 
 
+class SimHandle(asyncio.TimerHandle):
+    """Something to be called, now or at a time; holds no more than that needs."""
+
+    __slots__ = ("_arguments", "_do", "_variables")
+
+    def __init__(
+        self,
+        do: Callable[..., object],
+        arguments: tuple[Any, ...],
+        variables: contextvars.Context | None,
+        loop: "SimLoop",
+    ) -> None:
+        self._do = do
+        self._arguments = arguments
+        self._variables = contextvars.copy_context() if variables is None else variables
+        self._loop = loop
+        self._cancelled = False
+
+    def __repr__(self) -> str:
+        return f"<SimHandle {self._do!r}>"
+
+    def cancel(self) -> None:
+        """Have it not called; a timer stays where it is and is dropped when its time comes."""
+        self._cancelled = True
+
+    def run(self) -> None:
+        """Call it, unless it was cancelled."""
+        if self._cancelled:
+            return
+        try:
+            self._variables.run(self._do, *self._arguments)
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as error:  # noqa: BLE001 -- nobody else is told
+            self._loop.call_exception_handler({"message": repr(self), "exception": error})
+
+
 class SimLoop(asyncio.AbstractEventLoop):
     """The loop. Use `run`, or `run_until_complete` for more than one run on the same clock."""
 
     def __init__(self) -> None:
         self._now = 0.0
-        self._ready: deque[asyncio.Handle] = deque()
+        self._ready: deque[SimHandle] = deque()
         # (time, number, handle): the number keeps timers of one time in the order they were set.
-        self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
+        self._timers: list[tuple[float, int, SimHandle]] = []
         self._timer_count = 0
         self._task_count = 0
-        self._tasks: dict[int, SimTask[Any]] = {}
+        # All tasks that have not ended, and a bounded number of those that have.
+        self._tasks: list[SimTask[Any]] = []
+        self._tasks_max = TASKS_KEPT_MIN
         self._running = False
         self._closed = False
         # What call_exception_handler was told; such errors have nobody else to tell.
@@ -82,7 +126,8 @@ class SimLoop(asyncio.AbstractEventLoop):
         self._running = True
         try:
             while not wanted.done():
-                self._step()
+                handle = self._ready.popleft() if self._ready else self._next_timer()
+                handle.run()
         finally:
             self._running = False
             asyncio._set_running_loop(None)  # noqa: SLF001
@@ -90,23 +135,22 @@ class SimLoop(asyncio.AbstractEventLoop):
             raise RuntimeError(f"unhandled in the loop: {self.unhandled}")
         return wanted.result()
 
-    def _step(self) -> None:
-        if self._ready:
-            handle = self._ready.popleft()
-            if not handle.cancelled():
-                handle._run()  # noqa: SLF001 -- the loop is who runs handles
-            return
-        if not self._timers:
-            waiting = "\n  ".join(repr(task) for task in self._tasks.values() if not task.done())
-            raise DeadlockError(f"at {self._now} s everybody waits:\n  {waiting}")
-        when, _, timer = heapq.heappop(self._timers)
-        if not timer.cancelled():
-            self._now = max(self._now, when)
-            self._ready.append(timer)
+    def _next_timer(self) -> SimHandle:
+        """Move the clock to what is called next, and return it."""
+        while self._timers:
+            when, _, timer = heapq.heappop(self._timers)
+            if not timer.cancelled():
+                self._now = max(self._now, when)
+                return timer
+        waiting = "\n  ".join(_where_it_waits(task) for task in self._unfinished())
+        raise DeadlockError(f"at {self._now} s everybody waits:\n  {waiting}")
+
+    def _unfinished(self) -> list[SimTask[Any]]:
+        return [task for task in self._tasks if not task.done()]
 
     def cancel_all(self) -> None:
         """Cancel every task and run until all have ended."""
-        while left := [task for task in self._tasks.values() if not task.done()]:
+        while left := self._unfinished():
             left[0].cancel()
             with contextlib.suppress(asyncio.CancelledError, Exception):
                 self.run_until_complete(left[0])
@@ -118,9 +162,9 @@ class SimLoop(asyncio.AbstractEventLoop):
         callback: Callable[[Unpack[Ts]], object],
         *args: *Ts,
         context: contextvars.Context | None = None,
-    ) -> asyncio.Handle:
+    ) -> SimHandle:
         """Run `callback` after what is ready already."""
-        handle = asyncio.Handle(callback, args, self, context)
+        handle = SimHandle(callback, args, context, self)
         self._ready.append(handle)
         return handle
 
@@ -142,13 +186,10 @@ class SimLoop(asyncio.AbstractEventLoop):
         context: contextvars.Context | None = None,
     ) -> asyncio.TimerHandle:
         """Run `callback` at the virtual time `when`."""
-        timer = asyncio.TimerHandle(when, callback, args, self, context)
+        timer = SimHandle(callback, args, context, self)
         self._timer_count += 1
         heapq.heappush(self._timers, (when, self._timer_count, timer))
         return timer
-
-    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
-        """Leave a cancelled timer where it is: it is dropped when its time comes."""
 
     def create_future(self) -> asyncio.Future[Any]:
         """Return a future of this loop."""
@@ -168,8 +209,10 @@ class SimLoop(asyncio.AbstractEventLoop):
         task: SimTask[T] = SimTask(
             coro, number=number, loop=self, name=name or f"task-{number}", context=context
         )
-        self._tasks[number] = task
-        task.add_done_callback(lambda _: self._tasks.pop(number, None))
+        if len(self._tasks) >= self._tasks_max:
+            self._tasks = self._unfinished()
+            self._tasks_max = TASKS_KEPT_MIN + 2 * len(self._tasks)
+        self._tasks.append(task)
         return task
 
     def call_exception_handler(self, context: Context) -> None:
@@ -193,6 +236,17 @@ class SimLoop(asyncio.AbstractEventLoop):
         self._ready.clear()
         self._timers.clear()
         self._closed = True
+
+
+def _where_it_waits(task: SimTask[Any]) -> str:
+    """Name a task and where it waits, from its outermost call to the innermost."""
+    places: list[str] = []
+    awaited: Any = task.get_coro()
+    while isinstance(awaited, CoroutineType) and (frame := awaited.cr_frame) is not None:
+        file = frame.f_code.co_filename.rpartition("/")[2]
+        places.append(f"{frame.f_code.co_qualname} ({file}:{frame.f_lineno})")
+        awaited = awaited.cr_await
+    return f"{task.get_name()}: {' > '.join(places)}"
 
 
 def new_loop() -> SimLoop:
