@@ -63,6 +63,12 @@ class OrderStore(Protocol):
     can_trim: bool
     """Whether `trim` lets go of slots. If not, it does nothing, and no call says `Trimmed`."""
 
+    is_exclusive: bool
+    """Whether nobody else writes while this client is open.
+
+    Then there is one client, which may be shared, and what it was told is all there is.
+    """
+
     inline_bytes_max: int
     """Record batches up to this size are best kept in the entry; larger ones go to a blob."""
 
@@ -77,6 +83,8 @@ class OrderStore(Protocol):
         Raises:
             InvalidRequest: The entry is larger than `entry_bytes_max`, and nothing was done. A
                 store may take it as well, but whole.
+            Unavailable: The store refused, because it is full, say; this call did nothing and will
+                do nothing. What an earlier, unsettled one may still do is as open as before.
         """
 
     async def read(self, start: Slot, count_max: int) -> list[bytes] | Trimmed:
@@ -89,6 +97,7 @@ class OrderStore(Protocol):
 
         Raises:
             Unavailable: No answer in time.
+            Corrupt: A slot does not hold what was written there.
         """
 
     async def trim(self, below: Slot) -> None:
@@ -106,6 +115,7 @@ class OrderStore(Protocol):
 
         Raises:
             Unavailable: No answer in time.
+            Corrupt: The cell does not hold what was written there.
         """
 
     async def swap_cell(self, name: str, old: bytes | None, new: bytes) -> bool:
@@ -120,6 +130,9 @@ class OrderStore(Protocol):
 class BlobStore(Protocol):
     """Immutable bytes under names that are used once."""
 
+    can_delete: bool
+    """Whether `delete` lets go of blobs. If not, `delete` does nothing."""
+
     async def put(self, name: str, data: bytes) -> None:
         """Store a blob; durable when this returns. Repeating it with the same data is harmless.
 
@@ -133,10 +146,32 @@ class BlobStore(Protocol):
         """Return a blob's bytes; None if it certainly was not stored when the call began.
 
         Where a store's reads may be stale, the adapter makes sure before it says None. What anybody
-        got once, everybody gets from then on.
+        got once, everybody gets from then on, until it is deleted.
 
         Raises:
             Unavailable: No answer in time.
+            Corrupt: The stored bytes are not those that were put.
+        """
+
+    async def get_range(self, name: str, position: int, size_bytes: int) -> bytes | None:
+        """Return at most `size_bytes` of a blob's bytes, from `position` on.
+
+        Fewer come only where the blob ends: `get_range` gives what the same slice of `get` gives,
+        and None where `get` gives None.
+
+        Raises:
+            Unavailable: No answer in time.
+            Corrupt: The stored bytes are not those that were put.
+        """
+
+    async def delete(self, name: str) -> None:
+        """Let go of a blob, if the store can; there may be none of that name.
+
+        The caller knows that nobody needs it any more. When this returns, a blob that was deleted
+        stays gone for every client; only a put of it that is still under way may bring it back.
+
+        Raises:
+            Unavailable: No answer in time; the blob may be gone, or may still go.
         """
 
 

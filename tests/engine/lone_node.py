@@ -38,6 +38,7 @@ class WatchedOrder:
         self.entry_bytes_max = self.inner.entry_bytes_max
         self.inline_bytes_max = self.inner.inline_bytes_max
         self.can_trim = self.inner.can_trim
+        self.is_exclusive = self.inner.is_exclusive
         self.calls: list[str] = []
         self.is_open = asyncio.Event()
         self.is_open.set()

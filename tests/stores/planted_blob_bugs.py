@@ -124,6 +124,99 @@ class NormalizesNames(Planted):
         return await super().get(unicodedata.normalize("NFC", name))
 
 
+@caught_by("ranges_are_slices_of_the_blob")
+class TakesSizeForEnd(Planted):
+    async def get_range(self, name: str, position: int, size_bytes: int) -> bytes | None:
+        data = self._blobs.get(name)
+        return None if data is None else data[position:size_bytes]
+
+
+@caught_by("ranges_are_slices_of_the_blob")
+class FillsRangesUp(Planted):
+    async def get_range(self, name: str, position: int, size_bytes: int) -> bytes | None:
+        data = await super().get_range(name, position, size_bytes)
+        return None if data is None else data.ljust(min(size_bytes, 100), b"\0")
+
+
+@caught_by("range_of_a_missing_blob_is_missing")
+class GivesAnEmptyRangeForAMiss(Planted):
+    async def get_range(self, name: str, position: int, size_bytes: int) -> bytes | None:
+        return self._blobs.get(name, b"")[position : position + size_bytes]
+
+
+@caught_by("blob_that_is_deleted_stays_gone")
+class DeletesNothing(Planted):
+    async def delete(self, name: str) -> None:
+        pass
+
+
+@caught_by("blob_that_is_deleted_stays_gone")
+class DeletesByPrefix(Planted):
+    async def delete(self, name: str) -> None:
+        self._blobs = {held: data for held, data in self._blobs.items() if held[:6] != name[:6]}
+
+
+@caught_by("blob_that_is_deleted_stays_gone")
+class DeletesThoughItCannot(Planted):
+    can_delete = False
+
+
+@caught_by("blob_that_is_deleted_stays_gone")
+class KeepsRangesOfTheDeleted(Planted):
+    def __init__(self) -> None:
+        super().__init__()
+        self._kept: dict[str, bytes] = {}
+
+    async def put(self, name: str, data: bytes) -> None:
+        await super().put(name, data)
+        self._kept[name] = data
+
+    async def get_range(self, name: str, position: int, size_bytes: int) -> bytes | None:
+        data = self._kept.get(name)
+        return None if data is None else data[position : position + size_bytes]
+
+
+@caught_by("blob_may_be_deleted_twice_or_never_have_been")
+class DeletesOnlyWhatIsThere(Planted):
+    async def delete(self, name: str) -> None:
+        del self._blobs[name]
+
+
+@caught_by("deletes_that_race_are_linearizable")
+class DeletesLater(Planted):
+    async def delete(self, name: str) -> None:
+        async def later() -> None:
+            await asyncio.sleep(0.003)
+            self._blobs.pop(name, None)
+
+        self._tasks.append(asyncio.get_running_loop().create_task(later()))
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._tasks: list[asyncio.Task[None]] = []
+
+
+@caught_by("deletes_that_race_are_linearizable")
+class PutsInTwoSteps(Planted):
+    async def put(self, name: str, data: bytes) -> None:
+        self._blobs[name] = data[:3]
+        await asyncio.sleep(0.003)
+        self._blobs[name] = data
+
+
+@caught_by("puts_and_gets_that_race_are_linearizable")
+class RangesOfWhatWasThereOnce(Planted):
+    def __init__(self) -> None:
+        super().__init__()
+        self._old: dict[str, bytes] = {}
+
+    async def get_range(self, name: str, position: int, size_bytes: int) -> bytes | None:
+        data = self._old.get(name)
+        if name in self._blobs:
+            self._old[name] = self._blobs[name]
+        return None if data is None else data[position : position + size_bytes]
+
+
 @caught_by("puts_and_gets_that_race_are_linearizable")
 class WritesInTwoSteps(Planted):
     async def put(self, name: str, data: bytes) -> None:

@@ -53,6 +53,13 @@ class ForgetsWhichJournal(Planted):
         self._end = Slot(1)
 
 
+@caught_by("exclusive_store_has_one_client")
+class TakesItselfForAlone(Planted):
+    @classmethod
+    def clients(cls, count: int, _seed: int) -> Sequence[OrderStore]:
+        return [cls(is_exclusive=True) for _ in range(count)]
+
+
 @caught_by("append_fills_an_empty_slot")
 class SaysAppendedBeforeItIs(Planted):
     async def append(self, slot: Slot, entry: bytes) -> AppendOutcome:

@@ -75,4 +75,4 @@ def test_maelstrom_blob_store_behind_late_replies_keeps_the_contract(name: str, 
 
 def test_contract_has_races_for_both_stores() -> None:
     assert len(races({**ORDER_CHECKS})) == 3
-    assert len(races({**BLOB_CHECKS})) == 1
+    assert len(races({**BLOB_CHECKS})) == 2

@@ -7,7 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidings.testing.contract import linearizability
-from tidings.testing.contract.linearizability import Call, Value, first_breach, is_linearizable
+from tidings.testing.contract.linearizability import (
+    Call,
+    Value,
+    first_breach,
+    is_linearizable,
+    only_if,
+)
 
 
 def write(data: bytes, began: int, ended: int | None) -> Call:
@@ -15,7 +21,7 @@ def write(data: bytes, began: int, ended: int | None) -> Call:
 
 
 def read(data: Value, began: int, ended: int | None) -> Call:
-    return Call(f"read {data!r}", lambda value: [value] if value == data else [], began, ended)
+    return Call(f"read {data!r}", only_if(lambda value: value == data), began, ended)
 
 
 def swap(old: Value, new: bytes, began: int, ended: int | None) -> Call:
@@ -34,6 +40,7 @@ def swap(old: Value, new: bytes, began: int, ended: int | None) -> Call:
         [write(b"a", 0, None), read(None, 1, 2)],
         [swap(None, b"a", 0, 5), swap(b"a", b"b", 1, 4), read(b"b", 6, 7)],
         [swap(None, b"a", 0, 1), swap(None, b"b", 2, None), read(b"a", 3, 4)],
+        [write(b"a", 0, 1), write(b"a", 2, 7), write(b"b", 3, 4), read(b"a", 8, 9)],
     ],
 )
 def test_calls_that_an_order_explains_are_linearizable(calls: list[Call]) -> None:

@@ -139,6 +139,7 @@ class MaelstromOrderStore:
     entry_bytes_max = ENTRY_BYTES_MAX
     inline_bytes_max = INLINE_BYTES_MAX
     can_trim = False
+    is_exclusive = False
 
     def __init__(self, caller: Caller, journal: str) -> None:
         self._kv = KeyValue(caller, "lin-kv", timeout_s=TIMEOUT_S)
@@ -198,7 +199,9 @@ class MaelstromOrderStore:
 
 
 class MaelstromBlobStore:
-    """Blobs in seq-kv, whose reads may be stale."""
+    """Blobs in seq-kv, whose reads may be stale. None is ever deleted: seq-kv has no delete."""
+
+    can_delete = False
 
     def __init__(self, caller: Caller, journal: str, node_id: str, rng: random.Random) -> None:
         self._kv = KeyValue(caller, "seq-kv", timeout_s=TIMEOUT_S)
@@ -230,6 +233,14 @@ class MaelstromBlobStore:
         except Indeterminate as error:
             raise Unavailable(str(error)) from error
         return None if text is None else _to_bytes(text)
+
+    async def get_range(self, name: str, position: int, size_bytes: int) -> bytes | None:
+        """See `BlobStore`. seq-kv reads values whole."""
+        data = await self.get(name)
+        return None if data is None else data[position : position + size_bytes]
+
+    async def delete(self, name: str) -> None:
+        """Do nothing: see the class."""
 
 
 def _to_text(data: bytes) -> str:

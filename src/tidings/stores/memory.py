@@ -20,9 +20,11 @@ class MemoryOrderStore:
         *,
         entry_bytes_max: int = ENTRY_BYTES_MAX,
         inline_bytes_max: int = INLINE_BYTES_MAX,
+        is_exclusive: bool = False,
     ) -> None:
         self.entry_bytes_max = entry_bytes_max
         self.inline_bytes_max = inline_bytes_max
+        self.is_exclusive = is_exclusive
         self._slots: dict[Slot, bytes] = {}
         # Slots below were trimmed.
         self._trimmed = Slot(0)
@@ -70,6 +72,8 @@ class MemoryOrderStore:
 class MemoryBlobStore:
     """A blob store in a dict."""
 
+    can_delete = True
+
     def __init__(self) -> None:
         self._blobs: dict[str, bytes] = {}
 
@@ -81,6 +85,15 @@ class MemoryBlobStore:
     async def get(self, name: str) -> bytes | None:
         """See `BlobStore`."""
         return self._blobs.get(name)
+
+    async def get_range(self, name: str, position: int, size_bytes: int) -> bytes | None:
+        """See `BlobStore`."""
+        data = self._blobs.get(name)
+        return None if data is None else data[position : position + size_bytes]
+
+    async def delete(self, name: str) -> None:
+        """See `BlobStore`."""
+        self._blobs.pop(name, None)
 
 
 _order_store: type[OrderStore] = MemoryOrderStore

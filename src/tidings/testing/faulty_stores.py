@@ -67,6 +67,7 @@ class FaultyOrderStore:
         self.entry_bytes_max = inner.entry_bytes_max
         self.inline_bytes_max = inner.inline_bytes_max
         self.can_trim = inner.can_trim
+        self.is_exclusive = inner.is_exclusive
 
     async def append(self, slot: Slot, entry: bytes) -> AppendOutcome:
         """See `OrderStore`."""
@@ -118,6 +119,7 @@ class FaultyBlobStore:
         self._inner = inner
         self._life = life
         self._trace = trace
+        self.can_delete = inner.can_delete
 
     async def put(self, name: str, data: bytes) -> None:
         """See `BlobStore`."""
@@ -133,6 +135,23 @@ class FaultyBlobStore:
             return await _ask(self._life, "call", lambda: self._inner.get(name))
         except _Lost:
             raise Unavailable("no answer") from None
+
+    async def get_range(self, name: str, position: int, size_bytes: int) -> bytes | None:
+        """See `BlobStore`."""
+        try:
+            return await _ask(
+                self._life, "call", lambda: self._inner.get_range(name, position, size_bytes)
+            )
+        except _Lost:
+            raise Unavailable("no answer") from None
+
+    async def delete(self, name: str) -> None:
+        """See `BlobStore`."""
+        try:
+            await _ask(self._life, "call", lambda: self._inner.delete(name))
+        except _Lost:
+            raise Unavailable("no answer") from None
+        self._trace.add(self._life.node_id, "blob deleted", name)
 
 
 _order_store: type[OrderStore] = FaultyOrderStore

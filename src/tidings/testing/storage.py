@@ -54,6 +54,10 @@ class _NamedBlobs(MemoryBlobStore):
         await super().put(name, data)
         self.names[name] = None
 
+    async def delete(self, name: str) -> None:
+        await super().delete(name)
+        self.names.pop(name, None)
+
 
 class MemoryStorage:
     """The stores in memory."""

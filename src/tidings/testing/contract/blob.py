@@ -8,7 +8,14 @@ from random import Random
 
 from tidings.errors import Unavailable
 from tidings.ports import NAME_CHARACTERS_MAX, BlobStore
-from tidings.testing.contract.check import Check, Make, Trial, named, require_equal
+from tidings.testing.contract.check import (
+    Check,
+    ContractError,
+    Make,
+    Trial,
+    named,
+    require_equal,
+)
 from tidings.testing.contract.history import History, RecordingBlobStore
 from tidings.testing.contract.unreliable import Link, UnreliableBlobStore, until_answered
 
@@ -17,6 +24,10 @@ ROUNDS = 20
 
 RACE_BLOBS = 12
 RACE_GETS = 40
+RANGE_CHANCE = 0.3
+
+RANGED_BYTES = 200_001
+"""Ranges are cut from a blob of this size: larger than any block a store may keep it in."""
 
 MEBIBYTE = 1024 * 1024
 
@@ -28,7 +39,14 @@ class BlobPromise(StrEnum):
     REPEAT = "Repeating it with the same data is harmless."
     GET = "Return a blob's bytes; None if it certainly was not stored when the call began."
     MISS = "Where a store's reads may be stale, the adapter makes sure before it says None."
-    LASTING = "What anybody got once, everybody gets from then on."
+    LASTING = "What anybody got once, everybody gets from then on, until it is deleted."
+    RANGE = "`get_range` gives what the same slice of `get` gives,"
+    RANGE_MISS = "and None where `get` gives None."
+    DELETE = (
+        "stays gone for every client; only a put of it that is still under way may bring it back."
+    )
+    DELETE_NONE = "Let go of a blob, if the store can; there may be none of that name."
+    CANNOT_DELETE = "If not, `delete` does nothing."
     NAMES = "A name is any text without NUL, and not empty."
 
 
@@ -101,6 +119,62 @@ async def blobs_of_different_names_are_different(trial: BlobTrial) -> None:
         await _require(reader, name, name.encode(), BlobPromise.NAMES)
 
 
+async def ranges_are_slices_of_the_blob(trial: BlobTrial) -> None:
+    """Also those that begin or end in odd places, at its end, beyond it, or take nothing."""
+    writer, reader, *_ = trial.clients
+    data = trial.random("data").randbytes(RANGED_BYTES)
+    await writer.put("x", data)
+    await writer.put("empty", b"")
+    places = [0, 1, 4095, 4096, 65_535, 65_537, RANGED_BYTES - 1, RANGED_BYTES, RANGED_BYTES + 9]
+    for position in places:
+        for size_bytes in (0, 1, 100, 4096, 70_000, 2 * RANGED_BYTES):
+            expected = data[position : position + size_bytes]
+            await _require_range(reader, "x", (position, size_bytes), expected)
+            await _require_range(writer, "empty", (position, size_bytes), b"")
+
+
+async def range_of_a_missing_blob_is_missing(trial: BlobTrial) -> None:
+    """However little of it is asked for, and whatever was asked before it was put."""
+    writer, *_ = trial.clients
+    for number, store in enumerate(trial.clients):
+        name = f"blob/{number}"
+        for place in ((0, 0), (0, 1), (5, 10)):
+            await _require_range(store, name, place, None)
+        await writer.put(name, b"0123456789")
+        await _require_range(store, name, (5, 10), b"56789")
+
+
+async def blob_that_is_deleted_stays_gone(trial: BlobTrial) -> None:
+    """For every client, and no other blob with it; where a store cannot delete, nothing happens."""
+    for number, store in enumerate(trial.clients):
+        name = f"blob/{number}"
+        for other in (name, f"{name}/x", "blob"):
+            await store.put(other, b"data")
+        await _require(store, name, b"data", BlobPromise.PUT)
+        await store.delete(name)
+        for reader in trial.clients:
+            if store.can_delete:
+                await _require(reader, name, None, BlobPromise.DELETE)
+                await _require_range(reader, name, (0, 2), None, BlobPromise.DELETE)
+            else:
+                await _require(reader, name, b"data", BlobPromise.CANNOT_DELETE)
+            for other in (f"{name}/x", "blob"):
+                await _require(reader, other, b"data", BlobPromise.DELETE)
+
+
+async def blob_may_be_deleted_twice_or_never_have_been(trial: BlobTrial) -> None:
+    """A delete that got no answer is repeated, perhaps by another client."""
+    await trial.clients[0].put("x", b"data")
+    for name in ("x", "never"):
+        for store in (*trial.clients, *trial.clients):
+            try:
+                await store.delete(name)
+            except Unavailable:
+                raise
+            except Exception as error:
+                raise ContractError(f'"{BlobPromise.DELETE_NONE}" is broken: {error!r}') from error
+
+
 async def puts_and_gets_that_race_are_linearizable(trial: BlobTrial) -> None:
     """Clients that put the same blobs and look for them, over links that lose and delay."""
     history = History()
@@ -127,17 +201,57 @@ async def _put_all(store: RecordingBlobStore, rng: Random) -> None:
 async def _get_any(store: RecordingBlobStore, rng: Random) -> None:
     for _ in range(RACE_GETS):
         with contextlib.suppress(Unavailable):
-            await store.get(f"{rng.randrange(RACE_BLOBS)}")
+            name = f"{rng.randrange(RACE_BLOBS)}"
+            if rng.random() < RANGE_CHANCE:
+                await store.get_range(name, rng.randrange(8), rng.randrange(8))
+            else:
+                await store.get(name)
+
+
+async def deletes_that_race_are_linearizable(trial: BlobTrial) -> None:
+    """Clients that put, look for and delete the same blobs, over links that lose and delay."""
+    history = History()
+    async with asyncio.TaskGroup() as tasks:
+        for number, store in enumerate(trial.clients):
+            for part in (_put_all, _get_any, _delete_all):
+                rng = trial.random(f"{part.__name__} {number}")
+                link = Link(rng, tasks)
+                client = RecordingBlobStore(UnreliableBlobStore(store, link), history)
+                tasks.create_task(part(client, rng))
+    for store in trial.clients:
+        client = RecordingBlobStore(store, history)
+        for number in range(RACE_BLOBS):
+            await until_answered(partial(client.get, f"{number}"))
+    can_delete = trial.clients[0].can_delete
+    history.judge(BlobPromise.DELETE if can_delete else BlobPromise.CANNOT_DELETE)
+
+
+async def _delete_all(store: RecordingBlobStore, rng: Random) -> None:
+    for number in rng.sample(range(RACE_BLOBS), RACE_BLOBS):
+        with contextlib.suppress(Unavailable):
+            await store.delete(f"{number}")
 
 
 async def _require(store: BlobStore, name: str, data: bytes | None, promise: str) -> None:
     require_equal(await store.get(name), data, promise, of=f"get({name!r:.20})")
 
 
+async def _require_range(
+    store: BlobStore,
+    name: str,
+    place: tuple[int, int],
+    data: bytes | None,
+    promise: str | None = None,
+) -> None:
+    promise = promise or (BlobPromise.RANGE_MISS if data is None else BlobPromise.RANGE)
+    found = await store.get_range(name, *place)
+    require_equal(found, data, promise, of=f"get_range({name!r:.20}, {place[0]}, {place[1]})")
+
+
 def blob_store_checks() -> dict[str, Check[BlobStore]]:
     """Return every check of a blob store by its name.
 
-    Examples need a store that answers in time. The one that ends with `linearizable` also stands
+    Examples need a store that answers in time. Those that end with `linearizable` also stand
     `Unavailable`.
     """
     return named(
@@ -147,7 +261,12 @@ def blob_store_checks() -> dict[str, Check[BlobStore]]:
         blob_that_is_put_again_stays,
         blobs_of_every_size_come_back_byte_for_byte,
         blobs_of_different_names_are_different,
+        ranges_are_slices_of_the_blob,
+        range_of_a_missing_blob_is_missing,
+        blob_that_is_deleted_stays_gone,
+        blob_may_be_deleted_twice_or_never_have_been,
         puts_and_gets_that_race_are_linearizable,
+        deletes_that_race_are_linearizable,
     )
 
 

@@ -1,6 +1,5 @@
 """What clients asked of stores, and were answered: written down call by call, judged in the end."""
 
-from collections.abc import Callable
 from itertools import count
 
 from tidings.errors import Indeterminate
@@ -14,7 +13,13 @@ from tidings.ports import (
     Unsettled,
 )
 from tidings.testing.contract.check import require
-from tidings.testing.contract.linearizability import Call, Transition, Value, first_breach
+from tidings.testing.contract.linearizability import (
+    Call,
+    Transition,
+    Value,
+    first_breach,
+    only_if,
+)
 from tidings.types import Slot
 
 
@@ -58,6 +63,7 @@ class RecordingOrderStore:
         self.entry_bytes_max = inner.entry_bytes_max
         self.inline_bytes_max = inner.inline_bytes_max
         self.can_trim = inner.can_trim
+        self.is_exclusive = inner.is_exclusive
         self._inner = inner
         self._history = history
 
@@ -126,6 +132,7 @@ class RecordingBlobStore:
     """A blob store whose calls are written down."""
 
     def __init__(self, inner: BlobStore, history: History) -> None:
+        self.can_delete = inner.can_delete
         self._inner = inner
         self._history = history
 
@@ -147,6 +154,27 @@ class RecordingBlobStore:
         self._history.add(f"blob {name}", f"get: {data!r:.40}", _holds(data), began, ended)
         return data
 
+    async def get_range(self, name: str, position: int, size_bytes: int) -> bytes | None:
+        """See `BlobStore`."""
+        began = self._history.moment()
+        data = await self._inner.get_range(name, position, size_bytes)
+        ended = self._history.moment()
+        text = f"get_range {position}, {size_bytes}: {data!r:.40}"
+        place = slice(position, position + size_bytes)
+        self._history.add(f"blob {name}", text, _holds_part(data, place), began, ended)
+        return data
+
+    async def delete(self, name: str) -> None:
+        """See `BlobStore`."""
+        began = self._history.moment()
+        ended: int | None = None
+        try:
+            await self._inner.delete(name)
+            ended = self._history.moment()
+        finally:
+            if self.can_delete:
+                self._history.add(f"blob {name}", "delete", _emptied, began, ended)
+
 
 # What a call makes of a register ------------------------------------------------------------------
 
@@ -156,27 +184,33 @@ def _appended(entry: bytes, outcome: AppendOutcome) -> Transition:
         case Appended() | Unsettled():
             return _fills(entry)
         case Occupied(None):
-            return _only_if(lambda value: isinstance(value, bytes))
+            return only_if(lambda value: isinstance(value, bytes))
         case Occupied(held):
             return _holds(held)
         case Trimmed():
             return _holds(outcome)
 
 
-def _only_if(condition: Callable[[Value], bool]) -> Transition:
-    return lambda value: [value] if condition(value) else []
-
-
 def _holds(expected: Value) -> Transition:
-    return _only_if(lambda value: value == expected)
+    return only_if(lambda value: value == expected)
 
 
 def _other_than(old: Value) -> Transition:
-    return _only_if(lambda value: value != old)
+    return only_if(lambda value: value != old)
 
 
 def _fills(data: bytes) -> Transition:
     return lambda value: [data] if value is None or value == data else []
+
+
+def _holds_part(expected: bytes | None, place: slice) -> Transition:
+    if expected is None:
+        return _holds(None)
+    return only_if(lambda value: isinstance(value, bytes) and value[place] == expected)
+
+
+def _emptied(_value: Value) -> list[Value]:
+    return [None]
 
 
 def _trimmed(value: Value) -> list[Value]:

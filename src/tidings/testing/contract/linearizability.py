@@ -20,6 +20,19 @@ Transition = Callable[[Value], list[Value]]
 """What a call that was answered so makes of a value: one value, or none if it cannot be."""
 
 
+def only_if(condition: Callable[[Value], bool]) -> Transition:
+    """Return the transition of a call that changes nothing, and needs a value to be so."""
+    return _OnlyIf(condition)
+
+
+@dataclass(frozen=True, slots=True)
+class _OnlyIf:
+    condition: Callable[[Value], bool]
+
+    def __call__(self, value: Value) -> list[Value]:
+        return [value] if self.condition(value) else []
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """One call on one register, with its answer.
@@ -88,11 +101,12 @@ def _next_places(calls: Sequence[Call], done: int, value: Value) -> list[tuple[i
     found = []
     for place, call in _next_calls(calls, done):
         for new_value in call.transition(value):
-            changes = new_value != value
-            if not changes and call.ended is not None:
-                # Without loss of generality: it stands in nobody's way.
+            if isinstance(call.transition, _OnlyIf) and call.ended is not None:
+                # Without loss of generality: it stands in nobody's way. A call that only happens
+                # to change nothing now may be what changes something later.
                 return [(done | 1 << place, value)]
-            if changes:
+            # A call without an answer that changes nothing need not have happened.
+            if new_value != value or call.ended is not None:
                 found.append((done | 1 << place, new_value))
     return found
 

@@ -13,6 +13,7 @@ def order_store_checks() -> dict[str, Check[OrderStore]]:
     """
     return named(
         order_examples.new_store_is_empty,
+        order_examples.exclusive_store_has_one_client,
         order_examples.append_fills_an_empty_slot,
         order_examples.append_to_a_filled_slot_changes_nothing,
         order_examples.read_stops_at_the_count,

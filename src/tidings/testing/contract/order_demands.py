@@ -30,6 +30,9 @@ class OrderPromise(StrEnum):
     ATOMIC_TRIM = "Whether *n* was trimmed is decided in the same atomic step."
     CELL = "Return a cell's value, linearizably; None if it was never set."
     SWAP = "Set a cell if it holds `old` (None: if it was never set); return whether it was set."
+    EXCLUSIVE = (
+        "Then there is one client, which may be shared, and what it was told is all there is."
+    )
     NAMES = "A name is any text without NUL, and not empty."
 
 

@@ -30,6 +30,16 @@ async def new_store_is_empty(trial: OrderTrial) -> None:
         await require_cell(store, "x", None)
 
 
+async def exclusive_store_has_one_client(trial: OrderTrial) -> None:
+    """Who is alone asks nobody whether there is more; a second client would be overlooked."""
+    first, *others = trial.clients
+    require(
+        condition=not first.is_exclusive or all(store is first for store in others),
+        promise=OrderPromise.EXCLUSIVE,
+        found="an exclusive store gave separate clients",
+    )
+
+
 async def append_fills_an_empty_slot(trial: OrderTrial) -> None:
     """Whoever appends, every client sees it at once."""
     entries = []

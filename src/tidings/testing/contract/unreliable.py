@@ -91,6 +91,7 @@ class UnreliableOrderStore:
         self.entry_bytes_max = inner.entry_bytes_max
         self.inline_bytes_max = inner.inline_bytes_max
         self.can_trim = inner.can_trim
+        self.is_exclusive = inner.is_exclusive
         self._inner = inner
         self._link = link
 
@@ -128,6 +129,7 @@ class UnreliableBlobStore:
     """A client of a blob store over such a link."""
 
     def __init__(self, inner: BlobStore, link: Link) -> None:
+        self.can_delete = inner.can_delete
         self._inner = inner
         self._link = link
 
@@ -141,3 +143,14 @@ class UnreliableBlobStore:
     async def get(self, name: str) -> bytes | None:
         """See `BlobStore`."""
         return await self._link.read(lambda: self._inner.get(name))
+
+    async def get_range(self, name: str, position: int, size_bytes: int) -> bytes | None:
+        """See `BlobStore`."""
+        return await self._link.read(lambda: self._inner.get_range(name, position, size_bytes))
+
+    async def delete(self, name: str) -> None:
+        """See `BlobStore`."""
+        try:
+            await self._link.change(lambda: self._inner.delete(name))
+        except _Lost:
+            raise Unavailable("no answer") from None
