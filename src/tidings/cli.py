@@ -219,6 +219,7 @@ def challenge(
     own_node = (sys.executable, "-m", "tidings", "maelstrom", "--design", design)
     settings = Settings(
         command=own_node if binary is None else (str(binary), *node_arguments),
+        name=design if binary is None else binary.name,
         store=_make_store(store),
         node_count=node_count,
         concurrency=concurrency(node_count),
@@ -256,15 +257,21 @@ def _make_store(path: Path | None) -> Path:
 
 @main.command()
 @click.argument("history", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-def check(history: Path) -> None:
+@click.option(
+    "--report",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write a report in HTML there.",
+)
+def check(history: Path, report: Path | None) -> None:
     """Judge a saved HISTORY: ours (.jsonl), or Maelstrom's (.edn).
 
-    Exits with 0 when it is valid, 1 when it is not, 2 when it is no history.
+    What else lies in its folder, settings and messages, goes into the report. Exits with 0 when it
+    is valid, 1 when it is not, 2 when it is no history.
     """
     from tidings.workbench import challenge as workbench
 
     try:
-        status = workbench.check_file(history, say=click.echo)
+        status = workbench.check_file(history, say=click.echo, report=report)
     except InvalidRequest as error:
         raise click.UsageError(str(error)) from error
     sys.exit(status)

@@ -4,7 +4,7 @@ from typing import Any
 
 from in_process import make_settings
 from rich.console import Console
-from test_report import history, polled, sent
+from test_summary import history, polled, sent
 
 from tidings.checker.history import Event
 from tidings.testing.loop import run

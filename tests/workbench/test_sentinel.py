@@ -2,7 +2,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from test_report import history, polled, sent
+from test_summary import history, polled, sent
 
 from tidings.checker.history import Event
 from tidings.checker.kafka import check

@@ -5,7 +5,7 @@ BEGAN later and still leaves its process at that offset is behind by at least th
 """
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from math import inf
 
@@ -33,14 +33,17 @@ class _Growth:
 
 def worst_realtime_lag(operations: Sequence[Operation]) -> Lag | None:
     """Return the poll that was furthest behind, or None if none was behind."""
+    return max(realtime_lags(operations), key=lambda lag: lag.lag_s, default=None)
+
+
+def realtime_lags(operations: Sequence[Operation]) -> Iterator[Lag]:
+    """Yield every poll that was behind, in the order of completion."""
     learned = [_learned_offsets(operation) for operation in operations]
     growths: dict[str, _Growth] = {}
     for operation, highest in zip(operations, learned, strict=True):
         for key, offset in highest.items():
             growths.setdefault(key, _Growth()).learn(offset, operation.completion.time)
 
-    worst: Lag | None = None
-    worst_ns = 0.0
     consumers: dict[int, _Consumer] = {}
     for operation, highest in zip(operations, learned, strict=True):
         if operation.type != "ok":
@@ -53,16 +56,14 @@ def worst_realtime_lag(operations: Sequence[Operation]) -> Lag | None:
         elif operation.f in ("poll", "txn"):
             consumer.advance(highest)
             lag_ns = operation.invocation.time - consumer.behind_since()
-            if lag_ns > worst_ns:
-                worst_ns = lag_ns
-                worst = Lag(
+            if lag_ns > 0:
+                yield Lag(
                     lag_s=lag_ns / 1e9,
                     key=consumer.furthest_behind(),
                     process=operation.process,
                     time_s=operation.invocation.time / 1e9,
                     event_index=operation.completion.index,
                 )
-    return worst
 
 
 @dataclass(slots=True)

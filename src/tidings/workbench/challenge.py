@@ -12,12 +12,16 @@ from typing import Final
 
 import msgspec
 
-from tidings.checker.history import load_history, save_history
+from tidings.checker.history import save_history
 from tidings.checker.kafka import check
 from tidings.checker.verdict import Verdict
 from tidings.types import Json
 from tidings.workbench.figures import Figures, MessageFigures, measure, measure_messages
-from tidings.workbench.report import (
+from tidings.workbench.report.load import HISTORY, INTERRUPTED, RESULTS, load_record
+from tidings.workbench.report.page import REPORT, write_report
+from tidings.workbench.runner import Outcome, Say, Spectator, run
+from tidings.workbench.settings import Settings
+from tidings.workbench.summary import (
     anomaly_lines,
     figure_lines,
     join,
@@ -26,16 +30,11 @@ from tidings.workbench.report import (
     never_ok,
     verdict_lines,
 )
-from tidings.workbench.runner import Outcome, Say, Spectator, run
-from tidings.workbench.settings import Settings
 
 EXIT_VALID: Final = 0
 EXIT_ANOMALIES: Final = 1
 EXIT_COULD_NOT_RUN: Final = 2
 EXIT_INTERRUPTED: Final = 130
-
-HISTORY: Final = "history.jsonl"
-RESULTS: Final = "results.json"
 
 
 def challenge(settings: Settings, spectator: Spectator) -> int:
@@ -56,23 +55,25 @@ def challenge(settings: Settings, spectator: Spectator) -> int:
     return _judge_outcome(settings, outcome, say)
 
 
-def check_file(path: Path, *, say: Say) -> int:
-    """Judge the history in `path` and return the exit status.
+def check_file(path: Path, *, say: Say, report: Path | None = None) -> int:
+    """Judge the history in `path`, write a report if asked to, and return the exit status.
 
     Raises:
         InvalidRequest: The file is no history.
     """
-    history = load_history(path)
-    verdict = check(history)
-    report = join(
-        anomaly_lines(verdict, history),
+    run = load_record(path)
+    text = join(
+        anomaly_lines(run.verdict, run.history),
         [""],
-        figure_lines(measure(history)),
-        lag_lines(verdict),
-        ["", *verdict_lines(verdict)],
+        figure_lines(run.figures),
+        lag_lines(run.verdict),
+        ["", *verdict_lines(run.verdict)],
     )
-    say(report)
-    return _status(verdict)
+    say(text)
+    if report is not None:
+        write_report(report, run)
+        say(f"report    {report}")
+    return _status(run.verdict)
 
 
 def _status(verdict: Verdict) -> int:
@@ -94,6 +95,8 @@ def _judge_outcome(settings: Settings, outcome: Outcome, say: Say) -> int:
     figures = measure(outcome.history)
     messages = measure_messages(outcome.traffic, figures.operations)
     _save_results(settings, _results(outcome, verdict, figures, messages))
+    run = load_record(settings.store / HISTORY, outcome.history, verdict)
+    write_report(settings.store / REPORT, run)
     say(
         join(
             anomaly_lines(verdict, outcome.history),
@@ -102,12 +105,12 @@ def _judge_outcome(settings: Settings, outcome: Outcome, say: Say) -> int:
             [_rate_line(settings, outcome)],
             message_lines(messages),
             lag_lines(verdict),
-            [f"{'history':<10}{settings.store / HISTORY}", ""],
+            [f"{'report':<10}{settings.store / REPORT}", ""],
             verdict_lines(verdict),
         )
     )
     if outcome.is_interrupted:
-        say("interrupted: this judges only what happened until then, without final polls")
+        say(INTERRUPTED)
         return EXIT_INTERRUPTED
     return _status(verdict)
 
@@ -142,9 +145,7 @@ def _results(
 
 
 def _save_results(settings: Settings, results: dict[str, Json]) -> None:
-    asked = {
-        name: str(value) if isinstance(value, Path) else value
-        for name, value in ((name, getattr(settings, name)) for name in settings.__slots__)
-    }
-    text = msgspec.json.format(msgspec.json.encode({"settings": asked, **results}), indent=2)
+    text = msgspec.json.format(
+        msgspec.json.encode({"settings": settings.as_json(), **results}), indent=2
+    )
     (settings.store / RESULTS).write_bytes(text + b"\n")

@@ -5,6 +5,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
+from tidings.types import Json
+
 
 class LatencyDistribution(StrEnum):
     """How the delays of messages spread around their mean."""
@@ -48,6 +50,8 @@ class Settings:
 
     command: tuple[str, ...]
     """The node's executable and its arguments."""
+    name: str = "a node"
+    """What the command is called in reports."""
     store: Path
     """An existing directory for the history, the results and the nodes' logs."""
     node_count: int = 5
@@ -78,3 +82,8 @@ class Settings:
     def node_ids(self) -> tuple[str, ...]:
         """The nodes are n0, n1, n2 and so on."""
         return tuple(f"n{index}" for index in range(self.node_count))
+
+    def as_json(self) -> dict[str, Json]:
+        """Return every setting by its name, as results have them."""
+        values = ((name, getattr(self, name)) for name in self.__slots__)
+        return {name: str(v) if isinstance(v, Path) else v for name, v in values}

@@ -18,9 +18,16 @@ VALUE_CHARS: Final = 160
 
 def verdict_lines(verdict: Verdict) -> Iterator[str]:
     """Say whether the run is valid, and if not, why."""
-    reasons = [f"{verdict.anomaly_counts[name]} {name}" for name in verdict.bad]
-    reasons += [f"no {kind} succeeded" for kind in never_ok(verdict)]
-    yield f"INVALID: {', '.join(reasons)}" if reasons else "VALID"
+    found = reasons(verdict)
+    yield f"INVALID: {', '.join(found)}" if found else "VALID"
+
+
+def reasons(verdict: Verdict) -> list[str]:
+    """Return why a run is not valid; nothing if it is."""
+    return [
+        *(f"{verdict.anomaly_counts[name]} {name}" for name in verdict.bad),
+        *(f"no {kind} succeeded" for kind in never_ok(verdict)),
+    ]
 
 
 def never_ok(verdict: Verdict) -> list[str]:

@@ -4,7 +4,7 @@ from tidings.checker.history import Event, EventType
 from tidings.checker.kafka import check
 from tidings.workbench.figures import measure, measure_messages
 from tidings.workbench.network import Traffic
-from tidings.workbench.report import (
+from tidings.workbench.summary import (
     INSTANCES_SHOWN,
     VALUE_CHARS,
     anomaly_lines,
@@ -41,14 +41,14 @@ LOST = history(
 )
 
 
-def test_report_valid_history_says_so() -> None:
+def test_summary_valid_history_says_so() -> None:
     good = history(*sent(0, "k", 0, 1), *polled(1, {"k": [[0, 1]]}))
     verdict = check(good)
     assert join(verdict_lines(verdict)) == "VALID"
     assert join(anomaly_lines(verdict, good)) == ""
 
 
-def test_report_run_in_which_nothing_of_a_kind_succeeded_is_invalid() -> None:
+def test_summary_run_in_which_nothing_of_a_kind_succeeded_is_invalid() -> None:
     send: tuple[int, EventType, str, Any] = (0, "invoke", "send", [["send", "k", 1]])
     failed = history(send, (0, "fail", "send", [["send", "k", 1]]), *polled(1, {}))
     verdict = check(failed)
@@ -56,7 +56,7 @@ def test_report_run_in_which_nothing_of_a_kind_succeeded_is_invalid() -> None:
     assert join(verdict_lines(verdict)) == "INVALID: no send succeeded"
 
 
-def test_report_crashes_need_not_succeed() -> None:
+def test_summary_crashes_need_not_succeed() -> None:
     crash: tuple[int, EventType, str, Any] = (0, "invoke", "crash", None)
     verdict = check(
         history(crash, (0, "info", "crash", None), *sent(1, "k", 0, 1), *polled(1, {"k": [[0, 1]]}))
@@ -64,7 +64,7 @@ def test_report_crashes_need_not_succeed() -> None:
     assert join(verdict_lines(verdict)) == "VALID"
 
 
-def test_report_lost_write_is_shown_with_the_operations_that_prove_it() -> None:
+def test_summary_lost_write_is_shown_with_the_operations_that_prove_it() -> None:
     verdict = check(LOST)
     assert "INVALID" in join(verdict_lines(verdict))
     assert "1 lost-write" in join(verdict_lines(verdict))
@@ -74,7 +74,7 @@ def test_report_lost_write_is_shown_with_the_operations_that_prove_it() -> None:
     assert "process 0" in text
 
 
-def test_report_poll_shows_the_records_around_the_anomaly_only() -> None:
+def test_summary_poll_shows_the_records_around_the_anomaly_only() -> None:
     text = join(anomaly_lines(check(LOST), LOST))
     polls = [line for line in text.splitlines() if '"poll"' in line]
     assert polls
@@ -84,7 +84,7 @@ def test_report_poll_shows_the_records_around_the_anomaly_only() -> None:
         assert "[29,30]" in line or "[21,22]" in line
 
 
-def test_report_shows_a_bounded_number_of_instances() -> None:
+def test_summary_shows_a_bounded_number_of_instances() -> None:
     many = history(*(op for offset in range(50) for op in sent(0, "k", offset, offset)))
     verdict = check(many)
     text = join(anomaly_lines(verdict, many))
@@ -92,7 +92,7 @@ def test_report_shows_a_bounded_number_of_instances() -> None:
     assert f"… and {50 - INSTANCES_SHOWN} more" in text
 
 
-def test_report_lines_of_events_are_bounded() -> None:
+def test_summary_lines_of_events_are_bounded() -> None:
     message = "x" * 10_000
     big = history(
         (0, "invoke", "send", [["send", "k", message]]),
@@ -104,14 +104,14 @@ def test_report_lines_of_events_are_bounded() -> None:
     assert all(len(line) < VALUE_CHARS + 80 for line in event_lines)
 
 
-def test_report_figures_are_aligned() -> None:
+def test_summary_figures_are_aligned() -> None:
     lines = list(figure_lines(measure(LOST)))
     assert lines[0].split() == ["ok", "fail", "info", "available", "p50", "p95", "p99", "max"]
     assert lines[1].split()[:5] == ["send", "30", "0", "0", "100.00%"]
     assert len({len(line) for line in lines[1:]}) == 1
 
 
-def test_report_messages_are_split_by_peer() -> None:
+def test_summary_messages_are_split_by_peer() -> None:
     traffic = Traffic(clients=4, by_peer={"nodes": 2, "lin-kv": 6, "seq-kv": 0}, lost=1)
     text = join(message_lines(measure_messages(traffic, 4)))
     assert "2.00 messages per operation (nodes 0.50, lin-kv 1.50)" in text
