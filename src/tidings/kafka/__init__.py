@@ -1,0 +1,1 @@
+"""The face for Kafka clients: the wire protocol, and the broker behind it."""

@@ -1,0 +1,102 @@
+"""From a request's bytes to its answer's bytes: finds the row, decodes, handles, encodes."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from kio.schema.errors import ErrorCode
+
+from tidings.errors import InvalidRequest
+from tidings.kafka.apis import API_OF_KEY, APIS, Answer, Api, advertised
+from tidings.kafka.broker import Address, Broker, Context
+from tidings.kafka.codec import (
+    API_VERSIONS_KEY,
+    Encoded,
+    Prefix,
+    decode,
+    encode_response,
+    is_flexible,
+    read_prefix,
+    response_head,
+)
+from tidings.kafka.handlers import api_versions
+
+Buffers = Sequence[bytes | memoryview]
+"""What is sent, in order; empty if the client expects nothing."""
+
+
+class Peer(NamedTuple):
+    """Who asks, and how it knows this broker."""
+
+    host: str
+    listener: Address
+
+
+class Pending(NamedTuple):
+    """A request that waits for its turn."""
+
+    api: Api
+    prefix: Prefix
+    frame: memoryview
+
+
+def accept(frame: memoryview) -> Pending:
+    """Return what a frame asks for, without reading more than its first bytes.
+
+    Raises:
+        InvalidRequest: No request of an API and version that is served. There is no answer to that
+            in Kafka's protocol; brokers close the connection.
+    """
+    prefix = read_prefix(frame)
+    api = API_OF_KEY.get(prefix.api_key)
+    if api is None:
+        raise InvalidRequest(f"there is no API {prefix.api_key} here")
+    if not api.serves(prefix.api_version) and api.key != API_VERSIONS_KEY:
+        raise InvalidRequest(
+            f"{api.module} is served in versions {api.lowest} to {api.highest}, "
+            f"not {prefix.api_version}"
+        )
+    return Pending(api, prefix, frame)
+
+
+async def answer(broker: Broker, peer: Peer, pending: Pending) -> Buffers:
+    """Handle one request; return the whole response, size and header included.
+
+    Raises:
+        InvalidRequest: The bytes are no such request.
+    """
+    api, prefix, frame = pending
+    if not api.serves(prefix.api_version):
+        return _unsupported_version(prefix)
+    request = decode(api.module, prefix.api_version, frame)
+    context = Context(prefix.api_version, request.client_id, peer.host, peer.listener)
+    return _response(api, prefix, await api.handler(broker, context, request.body))
+
+
+def _response(api: Api, prefix: Prefix, body: Answer) -> Buffers:
+    if body is None:
+        return ()
+    if isinstance(body, Encoded):
+        parts = body.buffers
+    else:
+        parts = (encode_response(api.module, prefix.api_version, body),)
+    head = response_head(
+        api.key,
+        flexible=is_flexible(api.module, prefix.api_version),
+        correlation_id=prefix.correlation_id,
+        body_bytes=sum(map(len, parts)),
+    )
+    return (head, *parts)
+
+
+def _unsupported_version(prefix: Prefix) -> Buffers:
+    """Return what tells a client of any age which versions it may use (KIP-511)."""
+    ranges = [(api.key, advertised(api), api.highest) for api in APIS if api.key == prefix.api_key]
+    values = api_versions.body(ranges, ErrorCode.unsupported_version)
+    body = encode_response("api_versions", 0, values)
+    head = response_head(
+        API_VERSIONS_KEY,
+        flexible=False,
+        correlation_id=prefix.correlation_id,
+        body_bytes=len(body),
+    )
+    return (head, body)

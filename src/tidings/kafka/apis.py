@@ -1,0 +1,74 @@
+"""THE table: which APIs and versions the broker serves, and by which function.
+
+The answer to ApiVersions, the dispatch of requests and docs/kafka-support.md all come from it. To
+add an API: write a handler, and give it a row here.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tidings.kafka.broker import Broker, Context
+from tidings.kafka.codec import API_VERSIONS_KEY, Encoded
+from tidings.kafka.handlers import api_versions, metadata
+from tidings.kafka.schema import Entity
+
+Answer = Mapping[str, Any] | Encoded | None
+"""The body of a response: values by kio's names, as for the newest version, or ready buffers.
+
+None: the client expects no response at all.
+"""
+
+Handler = Callable[[Broker, Context, Entity], Awaitable[Answer]]
+"""Takes a request, as an object of kio's class of its version."""
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """One row."""
+
+    key: int
+    """Kafka's number of the API."""
+
+    module: str
+    """kio's name of the API."""
+
+    lowest: int
+    """The lowest version that is served."""
+
+    highest: int
+    """The highest version that is served."""
+
+    handler: Handler
+
+    advertised_from: int | None = None
+    """A version below `lowest` from which on clients are told that it is served.
+
+    For clients that take a higher lowest version for an ancient broker. A request of a version that
+    is only advertised is refused like one of any other version.
+    """
+
+    is_pipelined: bool = False
+    """Whether a request begins while earlier ones of this API, on its connection, are answered."""
+
+    def serves(self, version: int) -> bool:
+        """Whether a request of this version is answered."""
+        return self.lowest <= version <= self.highest
+
+
+async def _api_versions(broker: Broker, context: Context, request: Entity) -> Answer:
+    del broker, context, request
+    return api_versions.body((api.key, advertised(api), api.highest) for api in APIS)
+
+
+def advertised(api: Api) -> int:
+    """Return the lowest version of an API that clients are told of."""
+    return api.lowest if api.advertised_from is None else api.advertised_from
+
+
+APIS = (
+    Api(3, "metadata", 0, 13, metadata.metadata),
+    Api(API_VERSIONS_KEY, "api_versions", 0, 4, _api_versions),
+)
+
+API_OF_KEY = {api.key: api for api in APIS}

@@ -1,0 +1,38 @@
+"""What the handlers of all APIs work with."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from tidings.kafka.settings import BrokerSettings
+from tidings.ports import Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where clients are told to connect."""
+
+    host: str
+    port: int
+
+
+@dataclass(slots=True)
+class Broker:
+    """One broker: its log, and what it was told."""
+
+    log: Any
+    """The engine's `Log`."""
+
+    clock: Clock
+    settings: BrokerSettings
+    cluster_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What is known of a request besides its body."""
+
+    api_version: int
+    client_id: str | None
+    client_host: str
+    listener: Address
+    """The address of this broker, as this client should know it."""

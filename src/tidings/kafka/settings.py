@@ -1,0 +1,44 @@
+"""Every bound and choice of the broker."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerSettings:
+    """What a broker is told at its start; ARCHITECTURE.md has them in a table."""
+
+    node_id: int = 1
+    """The broker's number, as clients see it."""
+
+    host: str = "127.0.0.1"
+    """The address to listen on."""
+
+    port: int = 9092
+    """The port to listen on; 0 takes any that is free."""
+
+    advertised_host: str | None = None
+    """The address that clients are told to connect to; None: the one that is listened on."""
+
+    advertised_port: int | None = None
+    """The port that clients are told to connect to; None: the one that is listened on."""
+
+    auto_create_topics: bool = True
+    """Whether a topic comes into being when a client asks for its metadata."""
+
+    num_partitions: int = 1
+    """The partitions of a topic that is created without saying how many."""
+
+    request_bytes_max: int = 100 * 1024 * 1024
+    """The largest Produce request."""
+
+    other_request_bytes_max: int = 4 * 1024 * 1024
+    """The largest request of any other kind."""
+
+    pipelined_requests_max: int = 16
+    """Requests of one connection that wait for their turn before the connection is not read."""
+
+    connections_max: int = 20_000
+    """Connections at a time; more are closed at once."""
+
+    shutdown_patience_s: float = 0.7
+    """How long requests in flight may take to be answered after the broker was told to stop."""
