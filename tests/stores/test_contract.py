@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
+from real_loop import run_real, sqlite_order
 from slow_services import blob_stores, order_stores
 
 from tidings.ports import BlobStore, OrderStore
@@ -47,6 +48,11 @@ def test_memory_order_store_keeps_the_contract(name: str, seed: int) -> None:
 @each_blob_check
 def test_memory_blob_store_keeps_the_contract(name: str, seed: int) -> None:
     run(BLOB_CHECKS[name](memory_blobs, seed))
+
+
+@each_order_check
+def test_sqlite_order_store_keeps_the_contract(name: str) -> None:
+    run_real(ORDER_CHECKS[name](sqlite_order))
 
 
 @a_few_seeds
