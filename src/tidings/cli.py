@@ -359,3 +359,75 @@ def _echo_progress(text: str) -> None:
     """Show how far a batch is: on a terminal in one line, else nothing but the end matters."""
     if sys.stderr.isatty():
         click.echo(f"\r\x1b[K{text}", err=True, nl=False)
+
+
+def _address(
+    context: click.Context, parameter: click.Parameter, text: str | None
+) -> tuple[str, int] | None:
+    del context, parameter
+    if text is None:
+        return None
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal() or not 1 <= int(port) < 2**16:
+        raise click.BadParameter(f"{text!r} is no address. Say HOST:PORT, as in log.example:9092.")
+    return host, int(port)
+
+
+@main.command()
+@click.option("--memory", is_flag=True, help="Keep everything in memory, and lose it at the end.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 2**16 - 1),
+    default=9092,
+    show_default=True,
+    help="0 takes one that is free.",
+)
+@click.option(
+    "--advertise",
+    metavar="HOST:PORT",
+    callback=_address,
+    help="Where clients are told to connect; without it, where they did.",
+)
+@click.option(
+    "--auto-create/--no-auto-create",
+    default=True,
+    show_default=True,
+    help="Whether a topic comes into being when a client asks for it.",
+)
+@click.option(
+    "--partitions",
+    type=click.IntRange(1, 10_000),
+    default=1,
+    show_default=True,
+    help="Of a topic that is created without saying how many.",
+)
+def serve(
+    *,
+    memory: bool,
+    host: str,
+    port: int,
+    advertise: tuple[str, int] | None,
+    auto_create: bool,
+    partitions: int,
+) -> None:
+    """Be a broker that speaks Kafka's protocol, until SIGTERM or Ctrl-C."""
+    if not memory:
+        raise click.UsageError("Say --memory.")
+    # kio imports hypothesis where that is installed, which takes longer than all else here.
+    sys.modules.setdefault("hypothesis", None)  # type: ignore[arg-type] # as import documents it
+    from tidings.kafka import serve as broker
+    from tidings.kafka.settings import BrokerSettings
+
+    settings = BrokerSettings(
+        host=host,
+        port=port,
+        advertised_host=advertise and advertise[0],
+        advertised_port=advertise and advertise[1],
+        auto_create_topics=auto_create,
+        num_partitions=partitions,
+    )
+    try:
+        broker.run(settings, broker.in_memory(), say=click.echo)
+    except InvalidRequest as error:
+        raise click.UsageError(str(error)) from error

@@ -13,6 +13,7 @@ import asyncio
 import logging
 from collections import deque
 from dataclasses import dataclass
+from typing import cast
 
 from tidings.errors import InvalidRequest
 from tidings.kafka.answering import Buffers, Peer, Pending, accept, answer
@@ -89,16 +90,16 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See `asyncio.Protocol`."""
-        assert isinstance(transport, asyncio.Transport), "TCP goes both ways"
-        self._transport = transport
-        host, port = transport.get_extra_info("sockname")[:2]
+        # Not asserted: the transports of uvloop are of no class of asyncio's.
+        self._transport = wire = cast("asyncio.Transport", transport)
+        host, port = wire.get_extra_info("sockname")[:2]
         settings = self._broker.settings
         listener = Address(settings.advertised_host or host, settings.advertised_port or port)
-        self._peer = Peer(transport.get_extra_info("peername")[0], listener)
+        self._peer = Peer(wire.get_extra_info("peername")[0], listener)
         if not self._connections.add(self):
             logger.warning("refused a connection: %d are open", settings.connections_max)
             self._is_closing = True
-            transport.abort()
+            wire.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See `asyncio.Protocol`."""

@@ -1,6 +1,7 @@
 """Listens, and keeps the connections."""
 
 import asyncio
+import socket
 
 from tidings.kafka.broker import Address, Broker
 from tidings.kafka.connection import Connection, Connections
@@ -9,43 +10,38 @@ _BACKLOG = 1024
 """Connections that the system accepts before the broker has seen them."""
 
 
+def listen(host: str, port: int) -> socket.socket:
+    """Take an address; port 0 takes any that is free.
+
+    Raises:
+        OSError: It is taken, or is none of this machine.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+
+
 class Server:
-    """A listening socket and what came in through it; usable while `run` runs."""
+    """What listens on a socket, and the connections that came in through it."""
 
-    def __init__(self, broker: Broker) -> None:
+    def __init__(self, broker: Broker, tasks: asyncio.TaskGroup) -> None:
+        """Requests are handled in `tasks`, and never make them fail."""
         self._broker = broker
+        self._tasks = tasks
         self._connections = Connections(broker.settings.connections_max)
-        self._stop = asyncio.Event()
-        # Done once the broker listens, with the address.
-        self._listening: asyncio.Future[Address] = asyncio.get_running_loop().create_future()
+        self._listener: asyncio.Server | None = None
 
-    async def listening(self) -> Address:
-        """Wait until clients can connect; return where."""
-        return await asyncio.shield(self._listening)
+    async def start(self, listening: socket.socket) -> Address:
+        """Begin to serve on a socket from `listen`; return where that is."""
+        self._listener = await asyncio.get_running_loop().create_server(
+            lambda: Connection(self._broker, self._tasks, self._connections),
+            sock=listening,
+            backlog=_BACKLOG,
+        )
+        host, port = listening.getsockname()[:2]
+        return Address(host, port)
 
-    def stop(self) -> None:
-        """Let `run` return once what is in flight is answered, or patience ends."""
-        self._stop.set()
-
-    async def run(self) -> None:
-        """Serve until `stop`.
-
-        Raises:
-            OSError: The address cannot be listened on (in an exception group).
-        """
-        settings = self._broker.settings
-        loop = asyncio.get_running_loop()
-        async with asyncio.TaskGroup() as tasks:
-            listener = await loop.create_server(
-                lambda: Connection(self._broker, tasks, self._connections),
-                settings.host,
-                settings.port,
-                backlog=_BACKLOG,
-            )
-            host, port = listener.sockets[0].getsockname()[:2]
-            self._listening.set_result(Address(host, port))
-            try:
-                await self._stop.wait()
-            finally:
-                listener.close()
-                await self._connections.drain(settings.shutdown_patience_s)
+    async def stop(self) -> None:
+        """Take no more connections and requests; return when those at work are answered or cut."""
+        if self._listener is not None:
+            self._listener.close()
+        await self._connections.drain(self._broker.settings.shutdown_patience_s)

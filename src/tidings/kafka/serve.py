@@ -1,0 +1,121 @@
+"""Puts a broker together on two stores, and runs it until it is told to stop."""
+
+import asyncio
+import base64
+import errno
+import random
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import tidings
+from tidings.clock import SystemClock
+from tidings.engine.log import Log
+from tidings.errors import InvalidRequest
+from tidings.kafka.broker import Address, Broker
+from tidings.kafka.server import Server, listen
+from tidings.kafka.settings import BrokerSettings
+from tidings.ports import BlobStore, OrderStore, Peers
+from tidings.stores.memory import MemoryBlobStore, MemoryOrderStore
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """Where a broker keeps everything."""
+
+    order: OrderStore
+    blobs: BlobStore
+    cluster_id: str
+
+
+class Alone:
+    """The peers of a broker that is its whole cluster: nobody."""
+
+    def __init__(self, node_id: str) -> None:
+        self.node_id = node_id
+        self.node_ids = [node_id]
+
+    def send(self, node_id: str, message: bytes) -> None:
+        """See `Peers`; it is lost, for there is nobody."""
+
+
+_alone: type[Peers] = Alone
+
+
+def in_memory() -> Storage:
+    """Return storage that ends with the process."""
+    cluster_id = base64.urlsafe_b64encode(random.Random().randbytes(16)).rstrip(b"=").decode()
+    return Storage(MemoryOrderStore(is_exclusive=True), MemoryBlobStore(), cluster_id)
+
+
+def run(settings: BrokerSettings, storage: Storage, *, say: Callable[[str], None]) -> None:
+    """Be a broker until SIGTERM or SIGINT; on uvloop where that is installed.
+
+    Raises:
+        InvalidRequest: The address cannot be listened on.
+        Corrupt: A store holds something else than what was put there (in an exception group).
+    """
+
+    def say_ready(address: Address) -> None:
+        say(f"Tidings {tidings.__version__} listens on {address.host}:{address.port}")
+
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(serve(storage, settings, say_ready=say_ready))
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop  # noqa: PLC0415 -- not everywhere
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+async def serve(
+    storage: Storage, settings: BrokerSettings, *, say_ready: Callable[[Address], None]
+) -> None:
+    """Serve until SIGTERM or SIGINT; what is in flight then is answered, if it takes not long.
+
+    Raises:
+        InvalidRequest: The address cannot be listened on.
+        Corrupt: A store holds something else than what was put there (in an exception group).
+    """
+    try:
+        listening = listen(settings.host, settings.port)
+    except OSError as error:
+        raise InvalidRequest(_advice(error, settings)) from error
+    log = Log(
+        storage.order,
+        storage.blobs,
+        peers=Alone(f"n{settings.node_id}"),
+        clock=SystemClock(),
+        rng=random.Random(),
+    )
+    broker = Broker(log, SystemClock(), settings, storage.cluster_id)
+    async with asyncio.TaskGroup() as tasks:
+        at_work = tasks.create_task(log.run(), name="log")
+        server = Server(broker, tasks)
+        told_to_stop = _on_signal()
+        say_ready(await server.start(listening))
+        await told_to_stop.wait()
+        await server.stop()
+        at_work.cancel()
+
+
+def _on_signal() -> asyncio.Event:
+    """Return what is set when somebody wants the process to end."""
+    told = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told.set)
+    return told
+
+
+def _advice(error: OSError, settings: BrokerSettings) -> str:
+    where = f"{settings.host}:{settings.port}"
+    if error.errno == errno.EADDRINUSE:
+        return (
+            f"Something listens on {where} already. Stop it, or choose another port with --port; "
+            "--port 0 takes one that is free."
+        )
+    return f"Cannot listen on {where}: {error.strerror}. Choose others with --host and --port."

@@ -1,0 +1,70 @@
+"""The broker as a process: how it starts, answers, and ends."""
+
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from broker_in_memory import read_response, request_frame
+
+from tidings.kafka.schema import Entity
+
+pytestmark = pytest.mark.real
+
+PATIENCE_S = 60.0
+
+
+@contextmanager
+def serving(*options: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """Run a broker; yield its process and port."""
+    command = [sys.executable, "-m", "tidings", "serve", "--memory", "--port", "0", *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout
+            line = process.stdout.readline()
+            match = re.fullmatch(r"Tidings \S+ listens on 127\.0\.0\.1:(\d+).*\n", line)
+            assert match, line
+            yield process, int(match[1])
+        finally:
+            process.kill()
+
+
+def ask(connection: socket.socket, module: str, version: int, **values: object) -> Entity:
+    frame = request_frame(module, version, values)
+    connection.sendall(len(frame).to_bytes(4, "big") + frame)
+    answers = connection.makefile("rb")
+    size = answers.read(4)
+    return read_response(module, version, size + answers.read(int.from_bytes(size, "big")))
+
+
+def connect(port: int) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S)
+
+
+def test_serve_answers_and_ends_at_sigterm_with_a_client_connected() -> None:
+    with serving() as (process, port), connect(port) as client:
+        assert ask(client, "api_versions", 3).error_code == 0
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(PATIENCE_S) == 0
+        assert client.recv(1) == b""
+
+
+def test_serve_ends_at_ctrl_c() -> None:
+    with serving() as (process, _):
+        process.send_signal(signal.SIGINT)
+        assert process.wait(PATIENCE_S) == 0
+
+
+def test_serve_on_a_port_in_use_says_what_to_do() -> None:
+    with serving() as (_, port):
+        command = [sys.executable, "-m", "tidings", "serve", "--memory", "--port", str(port)]
+        ended = subprocess.run(
+            command, capture_output=True, text=True, check=False, timeout=PATIENCE_S
+        )
+    assert ended.returncode == 2
+    assert f"127.0.0.1:{port} already" in ended.stderr
+    assert "--port" in ended.stderr
