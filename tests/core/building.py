@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from tidings.core.entry import Append, CreateTopic, Entry, Inline, Operation, Submission
-from tidings.core.pages import IndexEntry, InEntry, Page, Section, find_tree, step_down
+from tidings.core.pages import IndexEntry, InEntry, Page, Section, covers, find_tree, step_down
 from tidings.core.results import Result
 from tidings.core.state import State
 from tidings.types import Offset, Slot, TopicPartition
@@ -12,6 +12,15 @@ A = TopicPartition("a", 0)
 B = TopicPartition("b", 0)
 
 EMPTY = Entry("n0/1", 0, [])
+
+
+def create(topic: str, partition_count: int = 1) -> CreateTopic:
+    """Create a topic whose id follows from its name."""
+    return CreateTopic(topic, partition_count, topic_id_of(topic))
+
+
+def topic_id_of(topic: str) -> bytes:
+    return topic.encode().ljust(16, b".")
 
 
 def batch(name: TopicPartition = A, count: int = 1, data: bytes = b"x") -> Append:
@@ -46,13 +55,15 @@ def fold_until(state: State, slot: int, ms: int = 0) -> None:
 
 def state_with_topics(*topics: str) -> State:
     state = State()
-    fold(state, *(CreateTopic(topic, 1) for topic in topics))
+    fold(state, *map(create, topics))
     return state
 
 
 def index_entry(base: int, last: int | None = None) -> IndexEntry:
-    where = InEntry(Slot(0), 0, 0, 1)
-    return IndexEntry(Offset(base), Offset(base if last is None else last), 0, where)
+    """Return an entry of one byte for each record, timestamps going up with offsets."""
+    last = base if last is None else last
+    where = InEntry(Slot(0), 0, 0, last - base + 1)
+    return IndexEntry(Offset(base), Offset(last), 0, where, last, last, last + 1)
 
 
 def section_of(page: Page, name: TopicPartition) -> Section:
@@ -69,7 +80,7 @@ def read_index(state: State, durable: Mapping[int, Page], name: TopicPartition) 
     found: list[IndexEntry] = []
     while partition is not None and (offset := end_of(found)) < partition.end_offset:
         if offset >= partition.start_offset:
-            found += partition.locate(offset, len(partition.entries))
+            found += partition.locate(covers(offset), len(partition.entries))
         else:
             section = _find_section(state, durable, name, offset)
             found += [entry for entry in section.entries if entry.last_offset >= offset]
@@ -79,15 +90,16 @@ def read_index(state: State, durable: Mapping[int, Page], name: TopicPartition) 
 def _find_section(
     state: State, durable: Mapping[int, Page], name: TopicPartition, offset: Offset
 ) -> Section:
-    tree = find_tree(state.partitions[name].spine, offset)
+    tree = find_tree(state.partitions[name].spine, covers(offset))
     while True:
         assert tree is not None, f"S1: {name} has no section with offset {offset}"
         pages = durable if tree.page < state.durable_pages else state.unwritten
         section = section_of(pages[tree.page], name)
-        if offset >= tree.start_offset:
+        child = step_down(section, covers(offset))
+        if child is None:
             assert tree.page < state.durable_pages, f"P3: {offset} was pruned, {tree} is unwritten"
             return section
-        tree = step_down(section, offset)
+        tree = child
 
 
 def end_of(entries: list[IndexEntry]) -> Offset:

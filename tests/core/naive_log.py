@@ -1,7 +1,17 @@
 """What the fold must be equal to, said as plainly as it can be: it forgets nothing."""
 
-from tidings.core.entry import Append, CommitOffsets, CreateTopic, Entry, InBlob, Operation
-from tidings.core.results import Done, Placed, Reason, Refused, Result
+from tidings.core.entry import (
+    Append,
+    CommitOffsets,
+    CreateTopic,
+    DeleteRecords,
+    DeleteTopic,
+    Entry,
+    InBlob,
+    MarkPagesDurable,
+    Operation,
+)
+from tidings.core.results import Done, Placed, Reason, RecordsDeleted, Refused, Result
 from tidings.types import Offset, TopicPartition
 
 Where = tuple[int, int, int] | InBlob
@@ -15,6 +25,8 @@ class NaiveLog:
         self.slot = 0
         self.topics: dict[str, int] = {}
         self.records: dict[TopicPartition, list[Where]] = {}
+        # Log start offsets.
+        self.starts: dict[TopicPartition, int] = {}
         self.committed: dict[tuple[str, TopicPartition], int] = {}
         self.numbers: dict[str, int] = {}
         # Of each producer, by epoch: base sequence, record count, base offset.
@@ -37,9 +49,18 @@ class NaiveLog:
     def _do(self, operation: Operation, place: tuple[int, int, int]) -> Result:
         match operation:
             case CreateTopic(topic, count):
-                before = self.topics.setdefault(topic, 0)
+                before = self.topics.get(topic, 0)
                 self.topics[topic] = before or count
                 return Done(before == 0)
+            case DeleteTopic(topic):
+                return self._delete(topic)
+            case DeleteRecords(name, before_offset):
+                if name.partition >= self.topics.get(name.topic, 0):
+                    return Refused(Reason.UNKNOWN_TOPIC_OR_PARTITION)
+                if before_offset > len(self.records.get(name, [])):
+                    return Refused(Reason.OFFSET_OUT_OF_RANGE)
+                self.starts[name] = max(before_offset, self.starts.get(name, 0))
+                return RecordsDeleted(Offset(self.starts[name]))
             case Append():
                 return self._append(operation, place)
             case CommitOffsets(group, offsets, may_move_back):
@@ -52,10 +73,28 @@ class NaiveLog:
                     changed |= self.committed[group, name] != was
                 return Done(changed)
             case other:
+                assert isinstance(other, MarkPagesDurable)
                 if other.page >= self.slot // 256:
                     return Refused(Reason.INVALID)
                 was_durable, self.durable = self.durable, max(self.durable, other.page + 1)
                 return Done(self.durable > was_durable)
+
+    def _delete(self, topic: str) -> Result:
+        if not self.topics.pop(topic, None):
+            return Refused(Reason.UNKNOWN_TOPIC_OR_PARTITION)
+        self.records = {name: held for name, held in self.records.items() if name.topic != topic}
+        self.starts = {name: start for name, start in self.starts.items() if name.topic != topic}
+        self.committed = {
+            (group, name): offset
+            for (group, name), offset in self.committed.items()
+            if name.topic != topic
+        }
+        self.produced = {
+            (name, number): batches
+            for (name, number), batches in self.produced.items()
+            if name.topic != topic
+        }
+        return Done()
 
     def _append(self, append: Append, place: tuple[int, int, int]) -> Result:
         if append.partition.partition >= self.topics.get(append.partition.topic, 0):

@@ -9,7 +9,7 @@ from tidings.core.checkpoint import (
     take_checkpoint,
 )
 from tidings.core.entry import Append, CommitOffsets, Inline, MarkPagesDurable, ProducerStamp
-from tidings.core.pages import PAGE_SLOTS
+from tidings.core.pages import PAGE_SLOTS, covers
 from tidings.core.results import Done, Placed
 from tidings.core.state import State
 from tidings.errors import Corrupt
@@ -87,8 +87,8 @@ def test_restored_state_holds_the_index_of_pages_that_are_not_durable() -> None:
     assert again.index_size == 4
     for name in (A, B):
         start = again.partitions[name].start_offset
-        found = again.partitions[name].locate(start, 10)
-        assert found == state.partitions[name].locate(start, 10)
+        found = again.partitions[name].locate(covers(start), 10)
+        assert found == state.partitions[name].locate(covers(start), 10)
 
 
 def test_restored_state_goes_on_as_the_one_that_was_stored() -> None:

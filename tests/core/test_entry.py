@@ -8,15 +8,24 @@ from hypothesis import strategies as st
 from tidings.core import documents
 from tidings.core.entry import (
     OPERATION_BYTES,
+    TEXT_BYTES,
+    AllocateProducerId,
+    AlterTopic,
     Append,
     CommitOffsets,
+    CreatePartitions,
     CreateTopic,
+    DeleteGroup,
+    DeleteOffsets,
+    DeleteRecords,
+    DeleteTopic,
     Entry,
     InBlob,
     Inline,
     MarkPagesDurable,
     Operation,
     ProducerStamp,
+    SaveGroup,
     Submission,
     decode_entry,
     encode_entry,
@@ -25,14 +34,22 @@ from tidings.core.entry import (
 from tidings.errors import Corrupt
 from tidings.types import Offset, Slot, TopicPartition
 
-from .building import A, B, submission
+from .building import A, B, submission, topic_id_of
 
 EVERY_OPERATION: list[Operation] = [
     Append(A, 2, Inline(b"xyz"), ProducerStamp(5, 0, 2**31 - 1)),
-    Append(TopicPartition("ä", 3), 1, InBlob("data/n0/1", 10, 20)),
-    CreateTopic("b", 4),
-    CommitOffsets("g", [(A, Offset(2)), (B, Offset(0))], may_move_back=True),
+    Append(TopicPartition("ä", 3), 1, InBlob("data/n0/1", 10, 20), None, 12345),
+    CreateTopic("b", 4, topic_id_of("b"), {"k": "v"}),
+    CommitOffsets("g", [(A, Offset(2)), (B, Offset(0))], True, [(7, "m"), (-1, "")]),
     MarkPagesDurable(9),
+    DeleteTopic("b"),
+    CreatePartitions("b", 6),
+    AlterTopic("b", {"k": None, "other": "w"}),
+    DeleteRecords(A, Offset(7), 99, topic_id_of("a")),
+    AllocateProducerId(),
+    SaveGroup("g", 3, b"members"),
+    DeleteOffsets("g", [A]),
+    DeleteGroup("g"),
 ]
 
 any_int = st.integers(-(2**63), 2**64 - 1)
@@ -46,7 +63,13 @@ operations: st.SearchStrategy[Operation] = st.one_of(
         | st.builds(InBlob, st.text(max_size=3), any_int, any_int),
         st.none() | st.builds(ProducerStamp, any_int, any_int, any_int),
     ),
-    st.builds(CreateTopic, st.text(max_size=3), any_int),
+    st.builds(
+        CreateTopic,
+        st.text(max_size=3),
+        any_int,
+        st.binary(max_size=16),
+        st.dictionaries(st.text(max_size=3), st.text(max_size=3), max_size=2),
+    ),
     st.builds(
         CommitOffsets,
         st.text(max_size=3),
@@ -54,6 +77,8 @@ operations: st.SearchStrategy[Operation] = st.one_of(
         st.booleans(),
     ),
     st.builds(MarkPagesDurable, any_int),
+    st.builds(DeleteRecords, any_name, any_int.map(Offset), any_int, st.binary(max_size=3)),
+    st.builds(SaveGroup, st.text(max_size=3), any_int, st.binary(max_size=3)),
 )
 entries = st.builds(
     Entry,
@@ -85,11 +110,19 @@ def test_layout_of_an_entry_is_as_documented() -> None:
                 1,
                 9,
                 [
-                    [0, a, 2, [0, b"xyz"], [5, 0, 2**31 - 1]],
-                    [0, ["ä", 3], 1, [1, "data/n0/1", 10, 20], None],
-                    [1, "b", 4],
-                    [2, "g", [[a, 2], [b, 0]], True],
+                    [0, a, 2, [0, b"xyz"], [5, 0, 2**31 - 1], -1],
+                    [0, ["ä", 3], 1, [1, "data/n0/1", 10, 20], None, 12345],
+                    [1, "b", 4, topic_id_of("b"), {"k": "v"}],
+                    [2, "g", [[a, 2], [b, 0]], True, [[7, "m"], [-1, ""]]],
                     [3, 9],
+                    [4, "b"],
+                    [5, "b", 6],
+                    [6, "b", {"k": None, "other": "w"}],
+                    [7, a, 7, 99, topic_id_of("a")],
+                    [8],
+                    [9, "g", 3, b"members"],
+                    [10, "g", [a]],
+                    [11, "g"],
                 ],
             ]
         ],
@@ -126,7 +159,23 @@ def test_decode_of_an_unknown_operation_raises_corrupt() -> None:
 def test_sizes_of_operations_count_what_grows() -> None:
     sizes = [operation_size(operation) - OPERATION_BYTES for operation in EVERY_OPERATION]
     blob = len("data/n0/1")
-    assert sizes == [1 + 3, 1 + blob, 1, 1 + 2 * (OPERATION_BYTES + 1), 0]
+    names = OPERATION_BYTES + 1
+    text = 2 * TEXT_BYTES
+    assert sizes == [
+        1 + 3,
+        2 + blob,
+        1 + text + 2,
+        1 + 1 + 2 * names,
+        0,
+        1,
+        1,
+        1 + text + 1 + text + 6,
+        1,
+        0,
+        1 + len(b"members"),
+        1 + names,
+        1,
+    ]
 
 
 @pytest.mark.parametrize("operation", EVERY_OPERATION, ids=lambda each: type(each).__name__)

@@ -17,7 +17,8 @@ from tidings.core.checkpoint import (
 from tidings.core.entry import (
     Append,
     CommitOffsets,
-    CreateTopic,
+    DeleteRecords,
+    DeleteTopic,
     Entry,
     InBlob,
     Inline,
@@ -32,7 +33,7 @@ from tidings.core.pages import PAGE_SLOTS, IndexEntry, Page, decode_page, encode
 from tidings.core.state import State
 from tidings.types import Offset, Slot, TopicPartition
 
-from .building import EMPTY, read_index
+from .building import EMPTY, create, read_index, topic_id_of
 from .naive_log import NaiveLog, Where
 
 ORIGINS = ["n0/1", "n1/1", "n1/2"]
@@ -46,7 +47,7 @@ appends = st.builds(Append, names, st.integers(1, 3), payloads)
 operations: st.SearchStrategy[Operation] = st.one_of(
     appends,
     appends,
-    st.builds(CreateTopic, st.sampled_from(["a", "b"]), st.integers(1, 2)),
+    st.builds(create, st.sampled_from(["a", "b"]), st.integers(1, 2)),
     st.builds(
         CommitOffsets,
         st.sampled_from(GROUPS),
@@ -54,6 +55,12 @@ operations: st.SearchStrategy[Operation] = st.one_of(
         st.booleans(),
     ),
     st.builds(MarkPagesDurable, st.integers(0, 5)),
+    st.builds(DeleteTopic, st.just("b")),
+    st.builds(
+        lambda name, offset: DeleteRecords(name, Offset(offset), offset, topic_id_of(name.topic)),
+        names,
+        st.integers(0, 6),
+    ),
 )
 
 
@@ -96,7 +103,7 @@ class FoldMachine(RuleBasedStateMachine):
 
     @initialize()
     def create_topics(self) -> None:
-        topics: list[Operation] = [CreateTopic("a", 2), CreateTopic("b", 1)]
+        topics: list[Operation] = [create("a", 2), create("b", 1)]
         self.publish([("n0/1", 5, topics)], [])
 
     @rule(
@@ -186,6 +193,7 @@ class FoldMachine(RuleBasedStateMachine):
             for name in NAMES:
                 records = self.naive.records.get(name, [])
                 assert state.end_offset(name) == len(records)
+                assert state.log_start_offset(name) == self.naive.starts.get(name, 0)
                 assert unfold(read_index(state, self.pages, name)) == records
 
     @invariant()
@@ -230,7 +238,7 @@ for slot in range(256):
     topic = f"t{slot % 50}"
     name = TopicPartition(topic, 0)
     state.apply(slot, Entry("n", slot, [Submission(f"n{slot % 9}", slot, slot + 300, [
-        CreateTopic(topic, 1),
+        CreateTopic(topic, 1, topic.encode().ljust(16)),
         Append(name, 1, Inline(b""), ProducerStamp(slot % 7, 0, slot // 350)),
         CommitOffsets(f"g{slot % 5}", [(name, slot)]),
     ])]))

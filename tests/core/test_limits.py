@@ -3,19 +3,27 @@
 import pytest
 
 from tidings.core.entry import (
+    AllocateProducerId,
+    AlterTopic,
     Append,
     CommitOffsets,
+    CreatePartitions,
     CreateTopic,
+    DeleteGroup,
+    DeleteOffsets,
+    DeleteRecords,
+    DeleteTopic,
     InBlob,
     Inline,
     MarkPagesDurable,
     Operation,
     ProducerStamp,
+    SaveGroup,
 )
 from tidings.core.limits import TOPIC_PARTITIONS_MAX, is_within_limits
 from tidings.types import Offset
 
-from .building import A, B
+from .building import A, B, create
 
 INLINE = Inline(b"")
 
@@ -38,9 +46,23 @@ def commit(*offsets: int) -> CommitOffsets:
         stamped(2**63 - 1, 2**15 - 1, 2**31 - 1),
         commit(),
         commit(0, 2**63 - 1),
-        CreateTopic("a", 1),
-        CreateTopic("a", TOPIC_PARTITIONS_MAX),
+        create("a", 1),
+        create("a", TOPIC_PARTITIONS_MAX),
         MarkPagesDurable(0),
+        Append(A, 1, INLINE, max_timestamp_ms=-1),
+        Append(A, 1, INLINE, max_timestamp_ms=2**63 - 1),
+        Append(A, 1, InBlob("", 2**63 - 1, 2**31 - 1)),
+        CommitOffsets("g", [(A, Offset(1))], details=[(-1, "")]),
+        CommitOffsets("g", [(A, Offset(1))], details=[(2**31 - 1, "text")]),
+        CreatePartitions("a", TOPIC_PARTITIONS_MAX),
+        DeleteRecords(A, Offset(0), 0, b""),
+        DeleteRecords(A, Offset(2**63 - 1), 2**63 - 1, b""),
+        SaveGroup("g", 2**63 - 1, b""),
+        DeleteTopic("a"),
+        AlterTopic("a", {}),
+        AllocateProducerId(),
+        DeleteOffsets("g", []),
+        DeleteGroup("g"),
     ],
     ids=repr,
 )
@@ -64,10 +86,23 @@ def test_operation_inside_its_limits_is_taken(operation: Operation) -> None:
         stamped(0, 0, 2**31),
         commit(0, -1),
         commit(2**63, 0),
-        CreateTopic("", 1),
-        CreateTopic("a", 0),
-        CreateTopic("a", TOPIC_PARTITIONS_MAX + 1),
+        create("", 1),
+        create("a", 0),
+        create("a", TOPIC_PARTITIONS_MAX + 1),
         MarkPagesDurable(-1),
+        Append(A, 1, INLINE, max_timestamp_ms=-2),
+        Append(A, 1, INLINE, max_timestamp_ms=2**63),
+        Append(A, 1, InBlob("", 0, 2**31)),
+        CreateTopic("a", 1, bytes(15)),
+        CommitOffsets("g", [(A, Offset(1))], details=[(-1, ""), (-1, "")]),
+        CommitOffsets("g", [(A, Offset(1))], details=[(-2, "")]),
+        CommitOffsets("g", [(A, Offset(1))], details=[(2**31, "")]),
+        CreatePartitions("a", TOPIC_PARTITIONS_MAX + 1),
+        DeleteRecords(A, Offset(-1), 0, b""),
+        DeleteRecords(A, Offset(2**63), 0, b""),
+        DeleteRecords(A, Offset(0), -1, b""),
+        DeleteRecords(A, Offset(0), 2**63, b""),
+        SaveGroup("g", 2**63, b""),
     ],
     ids=repr,
 )

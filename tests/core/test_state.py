@@ -13,13 +13,17 @@ from tidings.core.checkpoint import (
 from tidings.core.entry import (
     Append,
     CommitOffsets,
+    CreatePartitions,
     CreateTopic,
+    DeleteRecords,
+    DeleteTopic,
     Entry,
     InBlob,
     Inline,
     MarkPagesDurable,
     Operation,
     ProducerStamp,
+    SaveGroup,
     decode_entry,
     encode_entry,
 )
@@ -35,12 +39,14 @@ from .building import (
     B,
     apply,
     batch,
+    create,
     fold,
     fold_until,
     read_index,
     section_of,
     state_with_topics,
     submission,
+    topic_id_of,
 )
 from .test_entry import any_int, any_name
 
@@ -65,7 +71,7 @@ def test_f1_entry_of_another_slot_than_the_next_is_a_bug() -> None:
 
 def test_results_come_in_the_order_of_operations_and_submissions() -> None:
     state = State()
-    one = submission(CreateTopic("a", 1), batch(count=2), origin="n0/1")
+    one = submission(create("a", 1), batch(count=2), origin="n0/1")
     other = submission(batch(B), batch(), origin="n1/1")
     assert state.apply(Slot(0), Entry("n0/1", 0, [one, other])) == [
         (one, [Done(), Placed(Offset(0))]),
@@ -152,7 +158,7 @@ def test_origins_in_memory_are_those_of_the_last_slots() -> None:
 
 def test_create_makes_partitions_from_zero_on() -> None:
     state = State()
-    assert fold(state, CreateTopic("a", 2)) == [Done()]
+    assert fold(state, create("a", 2)) == [Done()]
     found = [state.has_partition(TopicPartition("a", number)) for number in (-1, 0, 1, 2)]
     assert found == [False, True, True, False]
     assert not state.has_partition(B)
@@ -160,8 +166,8 @@ def test_create_makes_partitions_from_zero_on() -> None:
 
 def test_create_of_a_topic_that_exists_changes_nothing() -> None:
     state = State()
-    assert fold(state, CreateTopic("a", 2), CreateTopic("a", 3)) == [Done(), Done(changed=False)]
-    assert state.topics == {"a": 2}
+    assert fold(state, create("a", 2), create("a", 3)) == [Done(), Done(changed=False)]
+    assert state.topics["a"].partition_count == 2
 
 
 def test_append_gives_dense_offsets_in_each_partition() -> None:
@@ -193,9 +199,9 @@ def test_f4_index_says_where_in_the_journal_each_batch_is() -> None:
         ms=77,
     )
     assert read_index(state, {}, A) == [
-        IndexEntry(Offset(0), Offset(1), 77, InEntry(Slot(1), 0, 1, 3)),
-        IndexEntry(Offset(2), Offset(5), 77, blob),
-        IndexEntry(Offset(6), Offset(6), 77, InEntry(Slot(1), 2, 2, 1)),
+        IndexEntry(Offset(0), Offset(1), 77, InEntry(Slot(1), 0, 1, 3), 77, 77, 3),
+        IndexEntry(Offset(2), Offset(5), 77, blob, 77, 77, 9),
+        IndexEntry(Offset(6), Offset(6), 77, InEntry(Slot(1), 2, 2, 1), 77, 77, 10),
     ]
     assert state.index_size == 3
 
@@ -399,7 +405,18 @@ hostile_operation: st.SearchStrategy[Operation] = st.one_of(
         st.just(Inline(b"")) | st.builds(InBlob, st.just(""), hostile_int, hostile_int),
         st.none() | st.builds(ProducerStamp, st.just(7) | hostile_int, hostile_int, hostile_int),
     ),
-    st.builds(CreateTopic, st.sampled_from(["", "a", "c"]), hostile_int),
+    st.builds(
+        CreateTopic,
+        st.sampled_from(["", "a", "c"]),
+        hostile_int,
+        st.sampled_from([b"", topic_id_of("a"), topic_id_of("c")]),
+    ),
+    st.builds(DeleteTopic, st.sampled_from(["", "a"])),
+    st.builds(CreatePartitions, st.sampled_from(["", "a"]), hostile_int),
+    st.builds(
+        DeleteRecords, hostile_name, hostile_int.map(Offset), hostile_int, st.just(topic_id_of("a"))
+    ),
+    st.builds(SaveGroup, st.just("g"), hostile_int, st.just(b"x")),
     st.builds(
         CommitOffsets,
         st.sampled_from(["", "g"]),
@@ -450,7 +467,7 @@ def test_any_entry_that_decodes_can_be_folded_and_stored(slot: int, entries: lis
     [
         batch(count=0),
         Append(A, 1, InBlob("", -1, 5)),
-        CreateTopic("c", 0),
+        create("c", 0),
         commit((A, -1)),
         MarkPagesDurable(-1),
         MarkPagesDurable(0),

@@ -221,7 +221,15 @@ def test_every_engine_setting_is_in_the_architecture_with_its_default() -> None:
 
 def test_every_stored_structure_is_described_with_its_fields() -> None:
     described = text_of("docs/stored-data.md")
-    for module in ("entry", "pages", "checkpoint", "producers", "membership/document"):
+    for module in (
+        "entry",
+        "topics",
+        "groups",
+        "pages",
+        "checkpoint",
+        "producers",
+        "membership/document",
+    ):
         tree = ast.parse((SOURCE / "core" / f"{module}.py").read_text())
         for structure in tree.body:
             if isinstance(structure, ast.ClassDef) and "Struct" in ast.unparse(structure):
@@ -231,7 +239,7 @@ def test_every_stored_structure_is_described_with_its_fields() -> None:
                     if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
                 ]
                 (row,) = re.findall(
-                    rf"^\| {structure.name}(?:, tag \d)? \| (.*) \|$", described, re.MULTILINE
+                    rf"^\| {structure.name}(?:, tag \d+)? \| (.*) \|$", described, re.MULTILINE
                 )
                 places = [row.find(f"`{field}`") for field in fields]
                 assert -1 not in places, f"{structure.name}: {fields} in {row}"

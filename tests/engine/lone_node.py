@@ -178,7 +178,11 @@ def append_of(data: bytes, name: TopicPartition = A) -> Append:
     return Append(name, 1, Inline(data))
 
 
-CREATE_A = CreateTopic("a", 1)
+def create_of(topic: str) -> CreateTopic:
+    return CreateTopic(topic, 1, topic.encode().ljust(16, b"."))
+
+
+CREATE_A = create_of("a")
 
 
 async def read_all(log: Log, name: TopicPartition = A) -> list[bytes]:

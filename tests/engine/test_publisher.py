@@ -23,14 +23,15 @@ def test_append_is_acknowledged_only_once_its_entry_is_in_the_store() -> None:
         order = WatchedOrder()
         log = make_log(order, WatchedBlobs(order))
         async with running(log), asyncio.TaskGroup() as tasks:
+            await log.create_topic("a")
             order.is_open.clear()
-            append = tasks.create_task(log.append(A, b"x", create_topic=True))
+            append = tasks.create_task(log.append(A, b"x"))
             await asyncio.sleep(100)
             assert not append.done()
             assert await read_all(log) == []
             order.is_open.set()
             assert await append == 0
-            assert len(order.entries()) == 1
+            assert len(order.entries()) == 2
 
     run(main())
 

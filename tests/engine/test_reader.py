@@ -7,7 +7,7 @@ from lone_node import A, WatchedBlobs, WatchedOrder, make_log, running
 from test_upkeep import fill_pages
 
 from tidings.engine.settings import Settings
-from tidings.errors import Corrupt, OffsetOutOfRange, Unavailable
+from tidings.errors import Corrupt, OffsetOutOfRange, Unavailable, UnknownTopicOrPartition
 from tidings.testing.loop import run
 from tidings.types import Offset, TopicPartition
 
@@ -52,12 +52,50 @@ def test_fetch_from_a_negative_offset_is_out_of_range() -> None:
     run(main())
 
 
-def test_fetch_of_an_unknown_partition_finds_nothing() -> None:
+def test_fetch_of_an_unknown_partition_is_refused() -> None:
     async def main() -> None:
         order = WatchedOrder()
         log = make_log(order, WatchedBlobs(order))
         async with running(log):
-            assert await log.fetch(TopicPartition("nowhere", 3), Offset(0), 100) == []
+            with pytest.raises(UnknownTopicOrPartition):
+                await log.fetch(TopicPartition("nowhere", 3), Offset(0), 100)
+
+    run(main())
+
+
+def test_fetch_beyond_the_end_is_refused_only_once_the_node_is_sure() -> None:
+    async def main() -> None:
+        order = WatchedOrder()
+        blobs = WatchedBlobs(order)
+        log, other = make_log(order, blobs), make_log(order, blobs, life=2)
+        async with running(log, other):
+            await other.append(A, b"x", create_topic=True)
+            await other.append(A, b"y")
+            assert log.state.end_offset(A) == 0
+            assert await log.fetch(A, Offset(2), 100) == []
+            with pytest.raises(OffsetOutOfRange):
+                await log.fetch(A, Offset(3), 100)
+
+    run(main())
+
+
+def test_fetch_below_the_log_start_offset_is_out_of_range() -> None:
+    async def main() -> None:
+        order = WatchedOrder()
+        log = make_log(order, WatchedBlobs(order))
+        async with running(log):
+            for _ in range(4):
+                await log.append(A, b"xyz", 2, create_topic=True)
+            assert await log.delete_records(A, Offset(3)) == 3
+            assert log.state.partitions[A].size_bytes == 9
+            with pytest.raises(OffsetOutOfRange):
+                await log.fetch(A, Offset(2), 100)
+            assert (await log.fetch(A, Offset(3), 100))[0].base_offset == 2
+            assert await log.delete_records(A, Offset(8)) == 8
+            assert log.state.partitions[A].size_bytes == 0
+            assert await log.fetch(A, Offset(8), 100) == []
+            with pytest.raises(OffsetOutOfRange):
+                await log.delete_records(A, Offset(9))
 
     run(main())
 

@@ -7,13 +7,14 @@ from lone_node import (
     A,
     WatchedBlobs,
     WatchedOrder,
+    create_of,
     entry_of,
     make_log,
     read_all,
     running,
 )
 
-from tidings.core.entry import CreateTopic, Entry, InBlob
+from tidings.core.entry import Entry, InBlob
 from tidings.engine.settings import Settings
 from tidings.errors import InvalidRequest, Unavailable
 from tidings.stores.memory import MemoryOrderStore
@@ -22,7 +23,7 @@ from tidings.types import Offset, TopicPartition
 
 
 def rival(number: int) -> Entry:
-    return entry_of(CreateTopic(f"t{number}", 1), number=number)
+    return entry_of(create_of(f"t{number}"), number=number)
 
 
 def test_blob_is_durable_before_its_entry_is_appended() -> None:

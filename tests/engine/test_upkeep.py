@@ -136,7 +136,7 @@ def test_all_nodes_at_once_may_forget_everything() -> None:
         for life in range(6):
             log = make_log(order, blobs, settings=BUSY, life=life)
             async with running(log):
-                assert await read_all(log) == expected
+                assert not expected or await read_all(log) == expected
                 for _ in range(100):
                     expected.append(b"%d" % len(expected))
                     assert await log.append(A, expected[-1], create_topic=True) == len(expected) - 1

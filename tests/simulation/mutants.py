@@ -87,15 +87,15 @@ MUTANTS = [
     ),
     Mutant(
         "a committed offset goes back",
-        STATE,
-        "if offset > before or (operation.may_move_back and offset != before):",
-        "if offset != before:",
+        "core/groups.py",
+        "and offset < before.offset and not operation.may_move_back",
+        "and False",
     ),
     Mutant(
         "memory is pruned above what is durable",
         "core/partition.py",
-        "cut = min(below, self.durable_offset)",
-        "cut = below",
+        "min(below, self.durable_offset), key",
+        "below, key",
     ),
     Mutant(
         "a checkpoint forgets the pages that are not known to be durable",
@@ -106,8 +106,8 @@ MUTANTS = [
     Mutant(
         "a checkpoint forgets committed offsets",
         "core/checkpoint.py",
-        "    state.groups = {group: dict(committed)",
-        "    state.groups = {} and {group: dict(committed)",
+        "Groups(checkpoint.groups)",
+        "Groups()",
     ),
     Mutant(
         "a checkpoint forgets which submissions were applied",

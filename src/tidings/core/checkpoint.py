@@ -10,10 +10,12 @@ that starts from it reads the rest from pages, as it does after pruning.
 import msgspec
 
 from tidings.core import documents
+from tidings.core.groups import Group, Groups
 from tidings.core.pages import PAGE_SLOTS, Page, Spine
 from tidings.core.partition import Partition
 from tidings.core.producers import Producer, Producers
 from tidings.core.state import State
+from tidings.core.topics import Topic, Topics
 from tidings.types import Offset, Slot, TopicPartition
 
 
@@ -22,6 +24,10 @@ class PartitionState(msgspec.Struct, frozen=True, array_like=True):
 
     name: TopicPartition
     end_offset: Offset
+    end_bytes: int
+    highest_ms: int
+    log_start_offset: Offset
+    start_bytes: int
     spine: Spine
     producers: dict[int, Producer]
 
@@ -30,9 +36,10 @@ class Checkpoint(msgspec.Struct, frozen=True, array_like=True):
     """The stored form of a `State`."""
 
     next_slot: Slot
-    topics: dict[str, int]
+    topics: dict[str, Topic]
     partitions: list[PartitionState]
-    groups: dict[str, list[tuple[TopicPartition, Offset]]]
+    groups: dict[str, Group]
+    next_producer_id: int
     origins: dict[str, tuple[int, Slot]]
     durable_pages: int
     unwritten: list[Page]
@@ -44,33 +51,44 @@ def take_checkpoint(state: State) -> Checkpoint:
     return Checkpoint(
         state.next_slot,
         state.topics,
-        [
-            PartitionState(name, partition.end_offset, partition.spine, partition.producers.known)
-            for name, partition in state.partitions.items()
-        ],
-        {group: list(committed.items()) for group, committed in state.groups.items()},
+        [_without_index(name, partition) for name, partition in state.partitions.items()],
+        state.groups,
+        state.next_producer_id,
         state.origins,
         state.durable_pages,
         list(state.unwritten.values()),
     )
 
 
+def _without_index(name: TopicPartition, partition: Partition) -> PartitionState:
+    return PartitionState(
+        name,
+        partition.end_offset,
+        partition.end_bytes,
+        partition.highest_ms,
+        partition.log_start_offset,
+        partition.start_bytes,
+        partition.spine,
+        partition.producers.known,
+    )
+
+
 def restore_checkpoint(checkpoint: Checkpoint) -> State:
     """Return the state from which the checkpoint was taken."""
-    state = State()
+    state = State(Topics(checkpoint.topics), Groups(checkpoint.groups))
     state.next_slot = checkpoint.next_slot
-    state.topics = checkpoint.topics
+    state.next_producer_id = checkpoint.next_producer_id
     for part in checkpoint.partitions:
         partition = Partition(part.end_offset, part.spine, Producers(part.producers))
+        partition.end_bytes, partition.highest_ms = part.end_bytes, part.highest_ms
+        partition.delete_records(part.log_start_offset, part.start_bytes)
         state.partitions[part.name] = partition
-    state.groups = {group: dict(committed) for group, committed in checkpoint.groups.items()}
     state.origins = checkpoint.origins
     state.durable_pages = checkpoint.durable_pages
     for page in checkpoint.unwritten:
         state.unwritten[page.number] = page
         for name, section in ((part.partition, part.section) for part in page.sections):
-            state.partitions[name].restore(page.number, section)
-            state.index_size += len(section.entries)
+            state.restore_section(name, page.number, section)
     return state
 
 

@@ -43,6 +43,8 @@ class Append(msgspec.Struct, frozen=True, array_like=True, tag=0):
     record_count: int
     payload: Inline | InBlob
     producer: ProducerStamp | None = None
+    max_timestamp_ms: int = -1
+    """The highest timestamp of its records; -1 to take the time of the append."""
 
 
 class CreateTopic(msgspec.Struct, frozen=True, array_like=True, tag=1):
@@ -50,6 +52,9 @@ class CreateTopic(msgspec.Struct, frozen=True, array_like=True, tag=1):
 
     topic: str
     partition_count: int
+    topic_id: bytes
+    """16 bytes that no other topic ever had."""
+    configs: dict[str, str] = {}
 
 
 class CommitOffsets(msgspec.Struct, frozen=True, array_like=True, tag=2):
@@ -58,6 +63,8 @@ class CommitOffsets(msgspec.Struct, frozen=True, array_like=True, tag=2):
     group: str
     offsets: list[tuple[TopicPartition, Offset]]
     may_move_back: bool = False
+    details: list[tuple[int, str]] = []
+    """Leader epoch and metadata of each of the offsets, in their order; or empty."""
 
 
 class MarkPagesDurable(msgspec.Struct, frozen=True, array_like=True, tag=3, gc=False):
@@ -66,27 +73,127 @@ class MarkPagesDurable(msgspec.Struct, frozen=True, array_like=True, tag=3, gc=F
     page: int
 
 
-Operation = Append | CreateTopic | CommitOffsets | MarkPagesDurable
+class DeleteTopic(msgspec.Struct, frozen=True, array_like=True, tag=4):
+    """Forget a topic, its records and what groups committed of it.
+
+    A topic that is created later under the same name is another one.
+    """
+
+    topic: str
+
+
+class CreatePartitions(msgspec.Struct, frozen=True, array_like=True, tag=5):
+    """Add partitions to a topic until there are `partition_count`."""
+
+    topic: str
+    partition_count: int
+
+
+class AlterTopic(msgspec.Struct, frozen=True, array_like=True, tag=6):
+    """Change configs of a topic; None removes one."""
+
+    topic: str
+    configs: dict[str, str | None]
+
+
+class DeleteRecords(msgspec.Struct, frozen=True, array_like=True, tag=7):
+    """Move a partition's log start offset forward."""
+
+    partition: TopicPartition
+    before_offset: Offset
+    before_bytes: int
+    """Record bytes of all batches that ever were in the partition and end below `before_offset`."""
+    topic_id: bytes
+    """The topic that is meant: another one of the same name keeps its records."""
+
+
+class AllocateProducerId(msgspec.Struct, frozen=True, array_like=True, tag=8, gc=False):
+    """Give out a producer id that nobody else has."""
+
+
+class SaveGroup(msgspec.Struct, frozen=True, array_like=True, tag=9):
+    """Replace a group's document, if `version` follows the stored one: a compare-and-swap."""
+
+    group: str
+    version: int
+    document: bytes
+    """What the fold does not look into."""
+
+
+class DeleteOffsets(msgspec.Struct, frozen=True, array_like=True, tag=10):
+    """Forget what a group committed of some partitions."""
+
+    group: str
+    partitions: list[TopicPartition]
+
+
+class DeleteGroup(msgspec.Struct, frozen=True, array_like=True, tag=11):
+    """Forget a group: its committed offsets and its document."""
+
+    group: str
+
+
+Operation = (
+    Append
+    | CreateTopic
+    | CommitOffsets
+    | MarkPagesDurable
+    | DeleteTopic
+    | CreatePartitions
+    | AlterTopic
+    | DeleteRecords
+    | AllocateProducerId
+    | SaveGroup
+    | DeleteOffsets
+    | DeleteGroup
+)
 
 
 OPERATION_BYTES = 96
-"""About what an operation takes besides inline record bytes and names."""
+"""About what an operation takes besides record bytes, documents, texts and names."""
 
 
 def operation_size(operation: Operation) -> int:
     """About how many bytes of an entry an operation takes."""
+    return OPERATION_BYTES + _extra_size(operation)
+
+
+def _extra_size(operation: Operation) -> int:
     match operation:
-        case Append(partition, _, Inline(data)):
-            return OPERATION_BYTES + len(partition.topic) + len(data)
-        case Append(partition, _, InBlob(name)):
-            return OPERATION_BYTES + len(partition.topic) + len(name)
-        case CreateTopic(topic):
-            return OPERATION_BYTES + len(topic)
-        case CommitOffsets(group, offsets):
-            names = sum(OPERATION_BYTES + len(partition.topic) for partition, _ in offsets)
-            return OPERATION_BYTES + len(group) + names
-        case _:
-            return OPERATION_BYTES
+        case Append(partition, _, payload):
+            return _text_size(partition.topic) + (
+                len(payload.data) if isinstance(payload, Inline) else _text_size(payload.name)
+            )
+        case CommitOffsets(group, offsets, _, details):
+            texts = sum(_text_size(metadata) for _, metadata in details)
+            return _text_size(group) + texts + _names_size([name for name, _ in offsets])
+        case CreateTopic(topic, configs=configs) | AlterTopic(topic, configs):
+            return _text_size(topic) + sum(
+                2 * TEXT_BYTES + _text_size(key) + _text_size(value or "")
+                for key, value in configs.items()
+            )
+        case DeleteRecords(partition):
+            return _text_size(partition.topic)
+        case DeleteTopic(name) | CreatePartitions(name) | DeleteGroup(name):
+            return _text_size(name)
+        case SaveGroup(group, _, document):
+            return _text_size(group) + len(document)
+        case DeleteOffsets(group, partitions):
+            return _text_size(group) + _names_size(partitions)
+        case MarkPagesDurable() | AllocateProducerId():  # pragma: no branch: the last kinds
+            return 0
+
+
+TEXT_BYTES = 5
+"""The most that MessagePack puts in front of a text."""
+
+
+def _text_size(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode())
+
+
+def _names_size(names: list[TopicPartition]) -> int:
+    return sum(OPERATION_BYTES + _text_size(name.topic) for name in names)
 
 
 class Submission(msgspec.Struct, frozen=True, array_like=True):

@@ -6,14 +6,22 @@ the stored format, or Kafka's field widths.
 """
 
 from tidings.core.entry import (
+    AllocateProducerId,
+    AlterTopic,
     Append,
     CommitOffsets,
+    CreatePartitions,
     CreateTopic,
+    DeleteGroup,
+    DeleteOffsets,
+    DeleteRecords,
+    DeleteTopic,
     InBlob,
     Inline,
     MarkPagesDurable,
     Operation,
     ProducerStamp,
+    SaveGroup,
 )
 
 OFFSET_MAX = 2**63 - 1
@@ -22,7 +30,21 @@ OFFSET_MAX = 2**63 - 1
 RECORD_COUNT_MAX = 2**31 - 1
 """Records in one batch."""
 
+BATCH_BYTES_MAX = 2**31 - 1
+"""Record bytes of one batch."""
+
+BYTES_MAX = 2**63 - 1
+"""Record bytes that a partition ever had."""
+
+TIMESTAMP_MS_MAX = 2**63 - 1
+
 TOPIC_PARTITIONS_MAX = 10_000
+
+TOPIC_ID_BYTES = 16
+
+LEADER_EPOCH_MAX = 2**31 - 1
+
+GROUP_VERSION_MAX = 2**63 - 1
 
 PRODUCER_ID_MAX = 2**63 - 1
 PRODUCER_EPOCH_MAX = 2**15 - 1
@@ -42,18 +64,39 @@ def is_within_limits(operation: Operation) -> bool:
             return (
                 1 <= operation.record_count <= RECORD_COUNT_MAX
                 and _is_place(operation.payload)
+                and -1 <= operation.max_timestamp_ms <= TIMESTAMP_MS_MAX
                 and (operation.producer is None or _is_stamp(operation.producer))
             )
-        case CommitOffsets(offsets=offsets):
-            return all(0 <= offset <= OFFSET_MAX for _, offset in offsets)
-        case CreateTopic(topic, partition_count):
-            return topic != "" and 1 <= partition_count <= TOPIC_PARTITIONS_MAX
-        case MarkPagesDurable(page):  # pragma: no branch: the last kind of operation
+        case CommitOffsets(_, offsets, _, details):
+            return (
+                all(0 <= offset <= OFFSET_MAX for _, offset in offsets)
+                and len(details) in (0, len(offsets))
+                and all(-1 <= epoch <= LEADER_EPOCH_MAX for epoch, _ in details)
+            )
+        case CreateTopic(topic, partition_count, topic_id):
+            return (
+                topic != ""
+                and 1 <= partition_count <= TOPIC_PARTITIONS_MAX
+                and len(topic_id) == TOPIC_ID_BYTES
+            )
+        case CreatePartitions(_, partition_count):
+            return partition_count <= TOPIC_PARTITIONS_MAX
+        case DeleteRecords(_, before_offset, before_bytes):
+            return 0 <= before_offset <= OFFSET_MAX and 0 <= before_bytes <= BYTES_MAX
+        case SaveGroup(_, version):
+            return version <= GROUP_VERSION_MAX
+        case MarkPagesDurable(page):
             return page >= 0
+        case (
+            DeleteTopic() | AlterTopic() | AllocateProducerId() | DeleteOffsets() | DeleteGroup()
+        ):  # pragma: no branch: the last kinds of operation
+            return True
 
 
 def _is_place(payload: Inline | InBlob) -> bool:
-    return isinstance(payload, Inline) or (payload.position >= 0 and payload.size_bytes >= 0)
+    return isinstance(payload, Inline) or (
+        payload.position >= 0 and 0 <= payload.size_bytes <= BATCH_BYTES_MAX
+    )
 
 
 def _is_stamp(stamp: ProducerStamp) -> bool:

@@ -5,9 +5,13 @@ slot and holds, for each partition that got records there, one *section*: the pa
 entries from those slots. Every node that folds the journal makes the same page, so it does not
 matter who writes it, or how often.
 
+The entries of a partition are ordered by offset, by the bytes up to their end and by the highest
+timestamp up to them. So the first that is far enough in any of these, or in several, is found
+by one search: `Reaches`.
+
 The sections of one partition form a skew-binary random access list (Okasaki, "Purely functional
 data structures", 9.3.2): a list of perfect binary trees, newest first. In memory a partition keeps
-only the roots, its *spine*: about log2(sections) references. Any offset is found in about as many
+only the roots, its *spine*: about log2(sections) references. Any entry is found in about as many
 page reads.
 
     spine   ●          ●                 ●            newest first; every tree is older than
@@ -19,6 +23,8 @@ page reads.
     S1  the trees of a spine cover the partition's sealed offsets without gap or overlap;
     S2  weights strictly increase along a spine, except that the first two may be equal.
 """
+
+from collections.abc import Callable
 
 import msgspec
 
@@ -48,19 +54,29 @@ class IndexEntry(msgspec.Struct, frozen=True, array_like=True):
     last_offset: Offset
     appended_ms: int
     where: InEntry | InBlob
+    max_timestamp_ms: int
+    """The highest timestamp of its records; `appended_ms` if nobody said."""
+    highest_ms: int
+    """The highest timestamp of its records and all before it."""
+    end_bytes: int
+    """The record bytes of this batch and all before it."""
 
 
 class SectionRef(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The root of a tree of sections."""
 
     page: int
-    """The page that holds the root's section."""
-    start_offset: Offset
-    """First offset of the root's own section, the newest of the tree."""
-    low_offset: Offset
-    """First offset of the tree's oldest section."""
+    """The page that holds the root's section, the newest of the tree."""
+    last_offset: Offset
+    highest_ms: int
+    end_bytes: int
+    """As of the tree's last index entry."""
     weight: int
     """Number of sections in the tree."""
+
+
+Reaches = Callable[[IndexEntry | SectionRef], bool]
+"""Whether an entry, or the last entry of a tree, is far enough; then so are all after it."""
 
 
 class Section(msgspec.Struct, frozen=True, array_like=True):
@@ -91,25 +107,30 @@ Spine = tuple[SectionRef, ...]
 
 def push_section(spine: Spine, page: int, entries: list[IndexEntry]) -> tuple[Spine, Section]:
     """Put a partition's newest entries on its spine; return the new spine and the section."""
-    start = entries[0].base_offset
+    last = entries[-1]
+    weight, newer, older = 1, None, None
     if len(spine) >= 2 and spine[0].weight == spine[1].weight:
-        newer, older = spine[:2]
-        weight = 1 + newer.weight + older.weight
-        root = SectionRef(page, start, older.low_offset, weight)
-        return (root, *spine[2:]), Section(entries, newer, older)
-    return (SectionRef(page, start, start, 1), *spine), Section(entries, None, None)
+        newer, older, *spine_left = spine
+        weight += newer.weight + older.weight
+        spine = tuple(spine_left)
+    root = SectionRef(page, last.last_offset, last.highest_ms, last.end_bytes, weight)
+    return (root, *spine), Section(entries, newer, older)
 
 
-def find_tree(spine: Spine, offset: Offset) -> SectionRef | None:
-    """Return the tree that covers `offset`, which must lie below the spine's end; None if none."""
-    return next((tree for tree in spine if offset >= tree.low_offset), None)
+def covers(offset: Offset) -> Reaches:
+    """Return the search for the entry that holds `offset`."""
+    return lambda part: part.last_offset >= offset
 
 
-def step_down(section: Section, offset: Offset) -> SectionRef:
-    """Return the child tree of `section` that covers `offset`, which lies before the section."""
-    assert section.newer is not None, f"S1: offset {offset} is not below {section}"
-    assert section.older is not None, "S2: a section has two trees below it or none"
-    return section.newer if offset >= section.newer.low_offset else section.older
+def find_tree(spine: Spine, reaches: Reaches) -> SectionRef | None:
+    """Return the tree in which the first entry lies that reaches; None if none does."""
+    return next((tree for tree in reversed(spine) if reaches(tree)), None)
+
+
+def step_down(section: Section, reaches: Reaches) -> SectionRef | None:
+    """Return the tree below a root in which that entry lies; None if it lies in the root itself."""
+    children = (section.older, section.newer)
+    return next((tree for tree in children if tree is not None and reaches(tree)), None)
 
 
 _decoder = msgspec.msgpack.Decoder(Page)

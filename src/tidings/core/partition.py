@@ -6,7 +6,9 @@ has one, it is the high watermark too. An index entry is *sealed* once it is par
 
     P1  offsets are dense: a batch's base offset is the end offset before it;
     P2  the entries in memory cover start_offset … end_offset without a gap;
-    P3  an entry is pruned only when durable: everything below start_offset is in pages.
+    P3  an entry is pruned only when durable: everything below start_offset is in pages;
+    P4  offsets, end bytes and highest timestamps of entries never go down; nor does the log start
+        offset, which is never beyond the end.
 """
 
 from bisect import bisect_left
@@ -14,12 +16,9 @@ from collections import deque
 from operator import attrgetter
 
 from tidings.core.entry import InBlob
-from tidings.core.pages import IndexEntry, InEntry, Section, Spine, push_section
+from tidings.core.pages import IndexEntry, InEntry, Reaches, Section, Spine, covers, push_section
 from tidings.core.producers import Producers
 from tidings.types import Offset
-
-_last_offset = attrgetter("last_offset")
-
 
 START = Offset(0)
 """Where every partition begins."""
@@ -31,8 +30,13 @@ class Partition:
     def __init__(
         self, end_offset: Offset = START, spine: Spine = (), producers: Producers | None = None
     ) -> None:
-        # The next offset to be given out.
+        # The next offset to be given out, and the record bytes and highest timestamp before it.
         self.end_offset = end_offset
+        self.end_bytes = spine[0].end_bytes if spine else 0
+        self.highest_ms = spine[0].highest_ms if spine else 0
+        # The first offset that may be read, and the record bytes before its batch. Go up only.
+        self.log_start_offset = START
+        self.start_bytes = 0
         # Index entries in memory, ascending. Appended by `append`, dropped by `prune`.
         self.entries: list[IndexEntry] = []
         # The trees of sealed sections.
@@ -49,12 +53,35 @@ class Partition:
         """The first offset that the index in memory covers."""
         return self.entries[0].base_offset if self.entries else self.end_offset
 
-    def append(self, record_count: int, appended_ms: int, where: InEntry | InBlob) -> Offset:
+    @property
+    def size_bytes(self) -> int:
+        """The record bytes that may be read, whole batches."""
+        return self.end_bytes - self.start_bytes
+
+    def append(
+        self, record_count: int, appended_ms: int, where: InEntry | InBlob, timestamp_ms: int = -1
+    ) -> Offset:
         """Give a batch the next offsets; return the first of them."""
         base = self.end_offset
+        if timestamp_ms < 0:
+            timestamp_ms = appended_ms
         self.end_offset = Offset(base + record_count)
-        self._add(IndexEntry(base, Offset(self.end_offset - 1), appended_ms, where))
+        self.end_bytes += where.size_bytes
+        self.highest_ms = max(self.highest_ms, timestamp_ms)
+        last = Offset(self.end_offset - 1)
+        self._add(
+            IndexEntry(
+                base, last, appended_ms, where, timestamp_ms, self.highest_ms, self.end_bytes
+            )
+        )
         return base
+
+    def delete_records(self, before_offset: Offset, before_bytes: int) -> None:
+        """Let nobody read below an offset, which is not beyond the end."""
+        assert before_offset <= self.end_offset, f"P4: {before_offset} is beyond the end"
+        if before_offset > self.log_start_offset:
+            self.log_start_offset = before_offset
+            self.start_bytes = max(self.start_bytes, min(before_bytes, self.end_bytes))
 
     def _add(self, entry: IndexEntry) -> None:
         assert not self.entries or self.entries[-1].last_offset + 1 == entry.base_offset, (
@@ -64,7 +91,7 @@ class Partition:
 
     def seal(self, page: int) -> Section:
         """Make the section of this page from what was appended since the one before."""
-        unsealed = self.locate(self._sealed_offset, len(self.entries))
+        unsealed = self.locate(covers(self._sealed_offset), len(self.entries))
         assert unsealed, f"P2: page {page} would hold an empty section"
         self.spine, section = push_section(self.spine, page, unsealed)
         self._sealed_offset = self.end_offset
@@ -86,13 +113,14 @@ class Partition:
 
     def prune(self, below: Offset) -> int:
         """Drop from memory the durable entries that lie wholly below; return how many."""
-        cut = min(below, self.durable_offset)
-        count = bisect_left(self.entries, cut, key=_last_offset)
+        count = bisect_left(self.entries, min(below, self.durable_offset), key=_last_offset)
         del self.entries[:count]
         return count
 
-    def locate(self, offset: Offset, count_max: int) -> list[IndexEntry]:
-        """Return the entries from the one that holds `offset` on; it must not be pruned."""
-        assert offset >= self.start_offset, f"P2: offset {offset} was pruned"
-        position = bisect_left(self.entries, offset, key=_last_offset)
+    def locate(self, reaches: Reaches, count_max: int) -> list[IndexEntry]:
+        """Return the entries in memory from the first that reaches on."""
+        position = bisect_left(self.entries, 1, key=reaches)
         return self.entries[position : position + count_max]
+
+
+_last_offset = attrgetter("last_offset")

@@ -10,9 +10,10 @@ class Reason(Enum):
     """Why an operation had no effect."""
 
     UNKNOWN_TOPIC_OR_PARTITION = "there is no such topic or partition: create it first"
-    FENCED = "a newer epoch of this producer exists: this producer must stop"
+    FENCED = "somebody newer has taken over: a producer of a newer epoch, or a later group document"
     OUT_OF_ORDER_SEQUENCE = "the producer's sequence number is not the next one"
     INVALID = "the operation makes no sense"
+    OFFSET_OUT_OF_RANGE = "the offset lies beyond the end of the partition"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +32,24 @@ class Done:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordsDeleted:
+    """Records were deleted, if there were any to delete; the partition begins here now."""
+
+    log_start_offset: Offset
+
+
+@dataclass(frozen=True, slots=True)
+class ProducerIdAllocated:
+    """Nobody else has this producer id."""
+
+    producer_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class Refused:
     """The operation had no effect."""
 
     reason: Reason
 
 
-Result = Placed | Done | Refused
+Result = Placed | Done | RecordsDeleted | ProducerIdAllocated | Refused

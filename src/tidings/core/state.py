@@ -15,20 +15,38 @@ hold, at any time, without changing any answer.
 """
 
 from tidings.core.entry import (
+    AllocateProducerId,
+    AlterTopic,
     Append,
     CommitOffsets,
+    CreatePartitions,
     CreateTopic,
+    DeleteGroup,
+    DeleteOffsets,
+    DeleteRecords,
+    DeleteTopic,
     Entry,
     Inline,
     MarkPagesDurable,
     Operation,
+    SaveGroup,
     Submission,
 )
-from tidings.core.limits import OFFSET_MAX, SUBMISSION_SLOTS_MAX, is_within_limits
-from tidings.core.pages import PAGE_SLOTS, InEntry, Page, PageSection
+from tidings.core.groups import Group, Groups
+from tidings.core.limits import BYTES_MAX, OFFSET_MAX, SUBMISSION_SLOTS_MAX, is_within_limits
+from tidings.core.pages import PAGE_SLOTS, InEntry, Page, PageSection, Section
 from tidings.core.partition import START, Partition
 from tidings.core.producers import PlacedBatch, Verdict
-from tidings.core.results import Done, Placed, Reason, Refused, Result
+from tidings.core.results import (
+    Done,
+    Placed,
+    ProducerIdAllocated,
+    Reason,
+    RecordsDeleted,
+    Refused,
+    Result,
+)
+from tidings.core.topics import Topic, Topics
 from tidings.types import Offset, Slot, TopicPartition
 
 PRODUCER_IDLE_MS_MAX = 24 * 60 * 60 * 1000
@@ -43,6 +61,8 @@ Applied = tuple[Submission, list[Result] | None]
 _Place = tuple[Slot, int, int]
 """Slot, submission and operation: where in the journal an operation stands."""
 
+_UNKNOWN = Refused(Reason.UNKNOWN_TOPIC_OR_PARTITION)
+
 _REFUSALS = {
     Verdict.FENCED: Refused(Reason.FENCED),
     Verdict.OUT_OF_ORDER: Refused(Reason.OUT_OF_ORDER_SEQUENCE),
@@ -52,15 +72,14 @@ _REFUSALS = {
 class State:
     """The state after folding the slots below `next_slot`."""
 
-    def __init__(self) -> None:
+    def __init__(self, topics: Topics | None = None, groups: Groups | None = None) -> None:
         # The slot whose entry is applied next.
         self.next_slot = Slot(0)
-        # Partition count of each topic.
-        self.topics: dict[str, int] = {}
+        self._topics = topics or Topics()
         # Partitions that ever got records; the others of a topic are empty.
         self.partitions: dict[TopicPartition, Partition] = {}
-        # Committed offsets by group.
-        self.groups: dict[str, dict[TopicPartition, Offset]] = {}
+        self._groups = groups or Groups()
+        self.next_producer_id = 0
         # Of each origin, the newest number that was applied and the highest last slot. Grows by
         # `apply`, shrinks where a page is sealed.
         self.origins: dict[str, tuple[int, Slot]] = {}
@@ -115,59 +134,86 @@ class State:
         match operation:
             case Append():
                 return self._append(operation, place, now_ms)
-            case CommitOffsets():
-                return self._commit(operation)
-            case CreateTopic():
-                return self._create(operation)
-            case MarkPagesDurable():  # pragma: no branch: the last kind of operation
+            case CommitOffsets(offsets=offsets):
+                known = all(self.has_partition(partition) for partition, _ in offsets)
+                return self._groups.commit(operation, now_ms) if known else _UNKNOWN
+            case MarkPagesDurable():
                 return self._mark_durable(operation.page)
-
-    def has_partition(self, partition: TopicPartition) -> bool:
-        """Whether the topic exists and has this partition."""
-        return 0 <= partition.partition < self.topics.get(partition.topic, 0)
+            case DeleteRecords():
+                return self._delete_records(operation)
+            case AllocateProducerId():
+                self.next_producer_id += 1
+                return ProducerIdAllocated(self.next_producer_id - 1)
+            case SaveGroup():
+                return self._groups.save(operation)
+            case DeleteOffsets():
+                return self._groups.delete_offsets(operation)
+            case DeleteGroup():
+                return self._groups.delete(operation.group)
+            case CreateTopic():
+                slot, _, _ = place
+                return self._topics.create(operation, slot, slot // PAGE_SLOTS)
+            case DeleteTopic():
+                return self._delete_topic(operation.topic)
+            case CreatePartitions():
+                return self._topics.create_partitions(operation)
+            case AlterTopic():  # pragma: no branch: the last kind of operation
+                return self._topics.alter(operation)
 
     def _append(self, operation: Append, place: _Place, now_ms: int) -> Result:
         if not self.has_partition(operation.partition):
-            return Refused(Reason.UNKNOWN_TOPIC_OR_PARTITION)
-        if self.end_offset(operation.partition) + operation.record_count > OFFSET_MAX:
-            return Refused(Reason.INVALID)
+            return _UNKNOWN
         partition = self.partitions.get(operation.partition)
         if partition is None:
             partition = self.partitions[operation.partition] = Partition()
+        payload = operation.payload
+        where = InEntry(*place, len(payload.data)) if isinstance(payload, Inline) else payload
+        if (
+            partition.end_offset + operation.record_count > OFFSET_MAX
+            or partition.end_bytes + where.size_bytes > BYTES_MAX
+        ):
+            return Refused(Reason.INVALID)
         if operation.producer is not None:
             found = partition.producers.check(operation.producer, operation.record_count)
             if isinstance(found, PlacedBatch):
                 return Placed(found.base_offset, duplicate=True)
             if found is not None:
                 return _REFUSALS[found]
-        payload = operation.payload
-        where = InEntry(*place, len(payload.data)) if isinstance(payload, Inline) else payload
-        base = partition.append(operation.record_count, now_ms, where)
+        base = partition.append(operation.record_count, now_ms, where, operation.max_timestamp_ms)
         if operation.producer is not None:
             partition.producers.record(operation.producer, operation.record_count, base, now_ms)
         self.index_size += 1
         self._touched[operation.partition] = None
         return Placed(base)
 
-    def _create(self, operation: CreateTopic) -> Result:
-        if operation.topic in self.topics:
-            return Done(changed=False)
-        self.topics[operation.topic] = operation.partition_count
+    def _delete_records(self, operation: DeleteRecords) -> Result:
+        name, before = operation.partition, operation.before_offset
+        topic = self.topics.get(name.topic)
+        if topic is None or not self.has_partition(name) or topic.topic_id != operation.topic_id:
+            return _UNKNOWN
+        if before > self.end_offset(name):
+            return Refused(Reason.OFFSET_OUT_OF_RANGE)
+        partition = self.partitions.get(name)
+        if partition is None:
+            return RecordsDeleted(START)
+        partition.delete_records(before, operation.before_bytes)
+        return RecordsDeleted(partition.log_start_offset)
+
+    def _delete_topic(self, name: str) -> Result:
+        topic = self._topics.delete(name)
+        if topic is None:
+            return _UNKNOWN
+        for number in range(topic.partition_count):
+            self._forget_partition(TopicPartition(name, number))
+        self._groups.forget_topic(name)
         return Done()
 
-    def _commit(self, operation: CommitOffsets) -> Result:
-        if not all(self.has_partition(partition) for partition, _ in operation.offsets):
-            return Refused(Reason.UNKNOWN_TOPIC_OR_PARTITION)
-        if not operation.offsets:
-            return Done(changed=False)
-        committed = self.groups.setdefault(operation.group, {})
-        changed = False
-        for partition, offset in operation.offsets:
-            before = committed.get(partition, -1)
-            if offset > before or (operation.may_move_back and offset != before):
-                committed[partition] = offset
-                changed = True
-        return Done(changed)
+    def _forget_partition(self, name: TopicPartition) -> None:
+        partition = self.partitions.pop(name, None)
+        if partition is not None:
+            self.index_size -= len(partition.entries)
+            self._touched.pop(name, None)
+            self._prunable.pop(name, None)
 
     # Pages --------------------------------------------------------------------------------------
 
@@ -193,16 +239,27 @@ class State:
             return Done(changed=False)
         for number in range(self.durable_pages, page + 1):
             for name in (part.partition for part in self.unwritten.pop(number).sections):
-                self.partitions[name].mark_durable(number)
-                self._prunable[name] = None
+                # The topic may have been deleted since, and may even be another one by now.
+                if name in self.partitions:
+                    self.partitions[name].mark_durable(number)
+                    self._prunable[name] = None
         self.durable_pages = page + 1
         return Done()
 
-    def prune(self, index_entries_max: int) -> int:
-        """Drop durable index entries below the lowest committed offsets; return how many.
+    def restore_section(self, name: TopicPartition, page: int, section: Section) -> None:
+        """Take back a section of an unwritten page, unless it is of a topic that was deleted."""
+        topic = self.topics.get(name.topic)
+        if topic is None or page < topic.created_page:
+            return
+        self.partitions[name].restore(page, section)
+        self.index_size += len(section.entries)
 
-        If more than `index_entries_max` entries are left, committed or not, durable ones are
-        dropped as well, until it fits or none is left.
+    def prune(self, index_entries_max: int) -> int:
+        """Drop durable index entries that nobody will ask for soon; return how many.
+
+        They lie below the lowest committed offset, or below the log start offset. If more than
+        `index_entries_max` entries are left, committed or not, durable ones are dropped as well,
+        until it fits or none is left.
         """
         before = self.index_size
         lowest = self._lowest_committed()
@@ -216,20 +273,44 @@ class State:
 
     def _prune_partition(self, name: TopicPartition, below: Offset) -> None:
         partition = self.partitions[name]
-        self.index_size -= partition.prune(below)
+        self.index_size -= partition.prune(max(below, partition.log_start_offset))
         if partition.start_offset >= partition.durable_offset:
             del self._prunable[name]
 
     def _lowest_committed(self) -> dict[TopicPartition, Offset]:
         lowest: dict[TopicPartition, Offset] = {}
-        for committed in self.groups.values():
+        for group in self.groups.values():
             for name in self._prunable:
-                offset = committed.get(name)
-                if offset is not None:
-                    lowest[name] = min(offset, lowest.get(name, offset))
+                committed = group.committed.get(name)
+                if committed is not None:
+                    lowest[name] = min(committed.offset, lowest.get(name, committed.offset))
         return lowest
 
     # Questions ----------------------------------------------------------------------------------
+
+    @property
+    def topics(self) -> dict[str, Topic]:
+        """All topics, by name."""
+        return self._topics.by_name
+
+    @property
+    def topic_ids(self) -> dict[bytes, str]:
+        """The name of each topic, by its id."""
+        return self._topics.names
+
+    @property
+    def groups(self) -> dict[str, Group]:
+        """All groups, by name."""
+        return self._groups.by_name
+
+    def has_partition(self, name: TopicPartition) -> bool:
+        """Whether the topic exists and has this partition."""
+        return self._topics.has_partition(name)
+
+    def log_start_offset(self, name: TopicPartition) -> Offset:
+        """The first offset of a partition that may be read."""
+        partition = self.partitions.get(name)
+        return partition.log_start_offset if partition else START
 
     def end_offset(self, name: TopicPartition) -> Offset:
         """The next offset of a partition; 0 for one without records."""
@@ -238,4 +319,6 @@ class State:
 
     def committed_offset(self, group: str, name: TopicPartition) -> Offset | None:
         """The next offset that the group wants to read, if it ever committed one."""
-        return self.groups.get(group, {}).get(name)
+        known = self.groups.get(group)
+        committed = known.committed.get(name) if known else None
+        return committed.offset if committed else None

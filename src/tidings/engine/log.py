@@ -3,9 +3,38 @@
 import asyncio
 import random
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
 
-from tidings.core.entry import Append, CommitOffsets, CreateTopic, Inline, Operation, ProducerStamp
-from tidings.core.results import Done, Placed, Reason, Refused, Result
+from tidings.core.entry import (
+    AllocateProducerId,
+    AlterTopic,
+    Append,
+    CommitOffsets,
+    CreatePartitions,
+    CreateTopic,
+    DeleteGroup,
+    DeleteOffsets,
+    DeleteRecords,
+    DeleteTopic,
+    Inline,
+    Operation,
+    ProducerStamp,
+    SaveGroup,
+)
+from tidings.core.groups import NO_DETAIL
+from tidings.core.limits import BYTES_MAX, TOPIC_ID_BYTES
+from tidings.core.pages import covers
+from tidings.core.results import (
+    Done,
+    Placed,
+    ProducerIdAllocated,
+    Reason,
+    RecordsDeleted,
+    Refused,
+    Result,
+)
+from tidings.core.state import State
 from tidings.engine.gossip import Gossip, incarnation_of
 from tidings.engine.journal import Journal
 from tidings.engine.preference import Preference
@@ -14,9 +43,11 @@ from tidings.engine.reader import Reader, RecordBatch
 from tidings.engine.settings import Settings
 from tidings.engine.submitter import Submitter
 from tidings.engine.upkeep import Upkeep
+from tidings.engine.watch import Watch, Watchers
 from tidings.errors import (
     Fenced,
     InvalidRequest,
+    OffsetOutOfRange,
     OutOfOrderSequence,
     TidingsError,
     UnknownTopicOrPartition,
@@ -29,7 +60,22 @@ _ERRORS: dict[Reason, type[TidingsError]] = {
     Reason.FENCED: Fenced,
     Reason.OUT_OF_ORDER_SEQUENCE: OutOfOrderSequence,
     Reason.INVALID: InvalidRequest,
+    Reason.OFFSET_OUT_OF_RANGE: OffsetOutOfRange,
 }
+
+T = TypeVar("T", Placed, Done, RecordsDeleted, ProducerIdAllocated)
+
+
+@dataclass(frozen=True, slots=True)
+class NewBatch:
+    """A record batch to append."""
+
+    partition: TopicPartition
+    data: bytes
+    record_count: int = 1
+    producer: ProducerStamp | None = None
+    max_timestamp_ms: int = -1
+    """The highest timestamp of its records; -1 to take the time of the append."""
 
 
 class Log:
@@ -53,6 +99,7 @@ class Log:
     ) -> None:
         """Build a node; `journal` names the journal that the stores and the peers serve."""
         settings = settings or Settings()
+        self._rng = rng
         incarnation = incarnation_of(peers.node_id, f"{rng.getrandbits(64):016x}")
         self.journal = Journal(store, blobs, settings)
         self._reader = Reader(self.journal, blobs, settings)
@@ -62,6 +109,9 @@ class Log:
             incarnation, peers, self.journal, preference=preference, settings=settings
         )
         self.journal.observers.append(self._gossip.observe)
+        self._watchers = Watchers()
+        self.journal.observers.append(self._watchers.observe)
+        self.journal.jump_observers.append(self._watchers.stir_all)
         self._submitter = Submitter(
             incarnation,
             self.journal,
@@ -92,20 +142,59 @@ class Log:
         """Take what a peer's `Peers.send` carried here."""
         self._gossip.handle(source, message, self._publisher)
 
-    # Writing ------------------------------------------------------------------------------------
+    @property
+    def state(self) -> State:
+        """What this node knows, to be read only. Not to be kept across an await."""
+        return self.journal.state
 
-    async def create_topic(self, topic: str, partition_count: int = 1) -> bool:
+    # Topics -------------------------------------------------------------------------------------
+    #
+    # All that writes raises besides:
+    #     Unavailable: Definitely not done.
+    #     Indeterminate: May or may not be done.
+
+    async def create_topic(
+        self, topic: str, partition_count: int = 1, *, configs: Mapping[str, str] | None = None
+    ) -> bool:
         """Create a topic; return False if it exists, whatever its partition count.
 
         Raises:
             InvalidRequest: No name, or a partition count out of range.
-            Unavailable: Definitely not done.
-            Indeterminate: May or may not be done.
         """
-        (result,) = await self._submitter.submit([CreateTopic(topic, partition_count)])
-        done = _taken(result)
-        assert isinstance(done, Done), f"creating a topic gives {result}"
-        return done.changed
+        return (await self._do(self._new_topic(topic, partition_count, configs), Done)).changed
+
+    def _new_topic(
+        self, topic: str, partition_count: int, configs: Mapping[str, str] | None = None
+    ) -> CreateTopic:
+        topic_id = self._rng.getrandbits(8 * TOPIC_ID_BYTES).to_bytes(TOPIC_ID_BYTES, "big")
+        return CreateTopic(topic, partition_count, topic_id, dict(configs or {}))
+
+    async def delete_topic(self, topic: str) -> None:
+        """Delete a topic, its records and what groups committed of it.
+
+        Raises:
+            UnknownTopicOrPartition: There is no such topic.
+        """
+        await self._do(DeleteTopic(topic), Done)
+
+    async def create_partitions(self, topic: str, partition_count: int) -> None:
+        """Give a topic more partitions, `partition_count` in all.
+
+        Raises:
+            UnknownTopicOrPartition: There is no such topic.
+            InvalidRequest: It has as many already, or the number is too large.
+        """
+        await self._do(CreatePartitions(topic, partition_count), Done)
+
+    async def alter_topic(self, topic: str, configs: Mapping[str, str | None]) -> None:
+        """Set configs of a topic, and remove those that are None.
+
+        Raises:
+            UnknownTopicOrPartition: There is no such topic.
+        """
+        await self._do(AlterTopic(topic, dict(configs)), Done)
+
+    # Records ------------------------------------------------------------------------------------
 
     async def append(
         self,
@@ -114,6 +203,7 @@ class Log:
         record_count: int = 1,
         *,
         producer: ProducerStamp | None = None,
+        max_timestamp_ms: int = -1,
         create_topic: bool = False,
     ) -> Offset:
         """Append a record batch; return the offset of its first record once it is durable.
@@ -125,16 +215,58 @@ class Log:
             UnknownTopicOrPartition: There is no such partition.
             InvalidRequest: No records.
             Fenced, OutOfOrderSequence: The producer's epoch or sequence does not fit.
-            Unavailable: Definitely not appended.
-            Indeterminate: May or may not be appended.
         """
         operations: list[Operation] = []
-        if create_topic and not self.journal.state.has_partition(name):
-            operations.append(CreateTopic(name.topic, 1))
-        operations.append(Append(name, record_count, Inline(data), producer))
-        placed = _taken((await self._submitter.submit(operations))[-1])
-        assert isinstance(placed, Placed), f"an append gives {placed}"
-        return placed.base_offset
+        if create_topic and not self.state.has_partition(name):
+            operations.append(self._new_topic(name.topic, 1))
+        operations.append(Append(name, record_count, Inline(data), producer, max_timestamp_ms))
+        return _taken((await self._submitter.submit(operations))[-1], Placed).base_offset
+
+    async def append_all(self, batches: Sequence[NewBatch]) -> list[Offset | TidingsError]:
+        """Append batches, in order; return what `append` would return or raise of each.
+
+        They are durable together, or, if this raises, all as uncertain; refused are they one by
+        one.
+
+        Raises:
+            InvalidRequest: They do not fit one entry.
+        """
+        operations = [
+            Append(
+                batch.partition,
+                batch.record_count,
+                Inline(batch.data),
+                batch.producer,
+                batch.max_timestamp_ms,
+            )
+            for batch in batches
+        ]
+        return [
+            result.base_offset if isinstance(result, Placed) else _error(result)
+            for result in await self._submitter.submit(operations)
+        ]
+
+    async def delete_records(self, name: TopicPartition, before: Offset) -> Offset:
+        """Let nobody read below an offset; return the log start offset, which never goes back.
+
+        Raises:
+            UnknownTopicOrPartition: There is no such partition.
+            OffsetOutOfRange: The offset is beyond the end.
+        """
+        await self.journal.barrier()
+        topic = self.state.topics.get(name.topic)
+        found = await self._reader.find(name, covers(before))
+        if topic is None:
+            raise UnknownTopicOrPartition(f"there is no topic {name.topic}")
+        before_bytes = found[0].end_bytes - found[0].where.size_bytes if found else BYTES_MAX
+        operation = DeleteRecords(name, before, before_bytes, topic.topic_id)
+        return (await self._do(operation, RecordsDeleted)).log_start_offset
+
+    async def allocate_producer_id(self) -> int:
+        """Return a producer id that nobody else gets."""
+        return (await self._do(AllocateProducerId(), ProducerIdAllocated)).producer_id
+
+    # Groups -------------------------------------------------------------------------------------
 
     async def commit_offsets(
         self,
@@ -142,19 +274,40 @@ class Log:
         offsets: Mapping[TopicPartition, Offset],
         *,
         may_move_back: bool = False,
+        details: Mapping[TopicPartition, tuple[int, str]] | None = None,
     ) -> None:
         """Set the group's committed offsets: of each partition the next offset to read.
 
-        Unless `may_move_back`, an offset below the committed one changes nothing.
+        Unless `may_move_back`, an offset below the committed one changes nothing. `details` has
+        the leader epoch and the metadata that a client sent with an offset.
 
         Raises:
             UnknownTopicOrPartition: There is no such partition; no offset was committed.
-            Unavailable: Definitely not done.
-            Indeterminate: May or may not be done.
         """
-        operation = CommitOffsets(group, list(offsets.items()), may_move_back)
+        told = [details.get(name, NO_DETAIL) for name in offsets] if details else []
+        await self._do(CommitOffsets(group, list(offsets.items()), may_move_back, told), Done)
+
+    async def save_group(self, group: str, version: int, document: bytes) -> None:
+        """Replace a group's document, if `version` is one more than the stored document's.
+
+        Without a document that is 1.
+
+        Raises:
+            Fenced: It is not; somebody else has replaced the document.
+        """
+        await self._do(SaveGroup(group, version, document), Done)
+
+    async def delete_offsets(self, group: str, partitions: Sequence[TopicPartition]) -> None:
+        """Forget what a group committed of some partitions, if it did."""
+        await self._do(DeleteOffsets(group, list(partitions)), Done)
+
+    async def delete_group(self, group: str) -> bool:
+        """Forget a group's offsets and its document; return False if there was nothing."""
+        return (await self._do(DeleteGroup(group), Done)).changed
+
+    async def _do(self, operation: Operation, kind: type[T]) -> T:
         (result,) = await self._submitter.submit([operation])
-        _taken(result)
+        return _taken(result, kind)
 
     # Reading ------------------------------------------------------------------------------------
 
@@ -164,10 +317,59 @@ class Log:
         """Return record batches from the one that holds `offset` on; see `Reader.fetch`.
 
         Answers from what this node knows, which may be behind: nothing is skipped, but what was
-        appended a moment ago through another node may not be there yet.
+        appended a moment ago through another node may not be there yet. Nothing is refused before
+        this node is sure.
+
+        Raises:
+            UnknownTopicOrPartition: There is no such partition.
+            OffsetOutOfRange: The offset is below the log start offset or beyond the end.
+            Unavailable: A store that had to be asked gave no answer.
+            Corrupt: A store holds something else than what was put there.
         """
         await self.journal.recovered.wait()
-        return await self._reader.fetch(name, offset, size_bytes_max)
+        try:
+            return await self._reader.fetch(name, offset, size_bytes_max)
+        except (UnknownTopicOrPartition, OffsetOutOfRange):
+            await self.journal.barrier()
+            return await self._reader.fetch(name, offset, size_bytes_max)
+
+    async def batch_for_time(self, name: TopicPartition, timestamp_ms: int) -> RecordBatch | None:
+        """Return the first batch with a record at or after a time; None if there is none; current.
+
+        Raises:
+            UnknownTopicOrPartition, Unavailable, Corrupt: See `fetch`.
+        """
+        await self.journal.barrier()
+        return await self._reader.batch_for_time(name, timestamp_ms)
+
+    async def newest_batch_by_time(self, name: TopicPartition) -> RecordBatch | None:
+        """Return the batch with the highest timestamp of a partition; None if empty; current.
+
+        Raises:
+            UnknownTopicOrPartition, Unavailable, Corrupt: See `fetch`.
+        """
+        await self.journal.barrier()
+        return await self._reader.newest_batch_by_time(name)
+
+    def watch(self, partitions: Sequence[TopicPartition]) -> Watch:
+        """Return what waits for records: `with log.watch(…) as watch: … await watch.wait()`.
+
+        Open it before looking: what arrives after that is noticed.
+        """
+        return Watch(self._watchers, partitions)
+
+    async def barrier(self) -> None:
+        """Return once this node knows all that was settled when the call began.
+
+        Raises:
+            Unavailable: The order store gave no answer.
+        """
+        await self.journal.barrier()
+
+    async def known_end_offset(self, name: TopicPartition) -> Offset:
+        """Return the end offset of a partition as far as this node knows; 0 if it knows of none."""
+        await self.journal.recovered.wait()
+        return self.state.end_offset(name)
 
     async def end_offset(self, name: TopicPartition) -> Offset:
         """Return the offset that the partition's next record will get; current.
@@ -176,7 +378,7 @@ class Log:
             Unavailable: The order store gave no answer.
         """
         await self.journal.barrier()
-        return self.journal.state.end_offset(name)
+        return self.state.end_offset(name)
 
     async def committed_offsets(
         self, group: str, names: Sequence[TopicPartition]
@@ -187,12 +389,18 @@ class Log:
             Unavailable: The order store gave no answer.
         """
         await self.journal.barrier()
-        committed = self.journal.state.groups.get(group, {})
-        return {name: committed[name] for name in names if name in committed}
+        found = {name: self.state.committed_offset(group, name) for name in names}
+        return {name: offset for name, offset in found.items() if offset is not None}
 
 
-def _taken(result: Result) -> Placed | Done:
+def _taken(result: Result, kind: type[T]) -> T:
     """Return a result that took effect; raise the error of one that did not."""
     if isinstance(result, Refused):
-        raise _ERRORS[result.reason](result.reason.value)
+        raise _error(result)
+    assert isinstance(result, kind), f"{result} is no {kind}"
     return result
+
+
+def _error(result: Result) -> TidingsError:
+    assert isinstance(result, Refused), f"{result} is no refusal"
+    return _ERRORS[result.reason](result.reason.value)

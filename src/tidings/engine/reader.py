@@ -5,27 +5,34 @@ pages. The bytes come from the cache of entries and blobs. Nothing here changes 
 """
 
 import asyncio
+from bisect import bisect_left
 from dataclasses import dataclass
+from operator import attrgetter
 
 from tidings.core.entry import Append, Entry, InBlob, Inline
 from tidings.core.pages import (
     IndexEntry,
     InEntry,
     PageSection,
+    Reaches,
     Section,
-    Spine,
+    covers,
     decode_page,
     find_tree,
     step_down,
 )
+from tidings.core.partition import START, Partition
+from tidings.core.topics import Topic
 from tidings.engine.cache import LoadingCache
 from tidings.engine.journal import Journal
 from tidings.engine.settings import Settings
-from tidings.errors import Corrupt, OffsetOutOfRange, TidingsError
+from tidings.errors import Corrupt, OffsetOutOfRange, TidingsError, UnknownTopicOrPartition
 from tidings.ports import BlobStore
 from tidings.types import Offset, TopicPartition
 
 Sections = dict[TopicPartition, Section]
+
+_timestamp = attrgetter("max_timestamp_ms")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,23 +70,65 @@ class Reader:
         At least one, if there is one; more while they fit `size_bytes_max`.
 
         Raises:
-            OffsetOutOfRange: The offset is negative.
+            UnknownTopicOrPartition: This node knows of no such partition.
+            OffsetOutOfRange: The offset is below the log start offset, or beyond the end that this
+                node knows of.
             Unavailable: A store that had to be asked gave no answer.
             Corrupt: A store holds something else than what was put there.
         """
-        if offset < 0:
-            raise OffsetOutOfRange(f"offset {offset} does not exist: offsets start at 0")
-        index = await self._locate(name, offset, size_bytes_max)
-        held = [self._held(entry) for entry in index]
-        if None in held:
-            held = await self._load(index)
-        return [
-            RecordBatch(entry.base_offset, entry.last_offset, entry.appended_ms, data)
-            for entry, data in zip(index, held, strict=True)
-            if data is not None
-        ]
+        return await self._read_all(await self._locate(name, offset, size_bytes_max))
+
+    async def batch_for_time(self, name: TopicPartition, timestamp_ms: int) -> RecordBatch | None:
+        """Return the first batch with a record of this time or a later one; None if there is none.
+
+        Raises:
+            UnknownTopicOrPartition, Unavailable, Corrupt: See `fetch`.
+        """
+        start = self._partition(name).log_start_offset
+        while True:
+            found = await self.find(name, _later(start, timestamp_ms))
+            if not found:
+                return None
+            # The highest timestamp so far may be that of a batch below the log start offset.
+            for entry in found:
+                if entry.max_timestamp_ms >= timestamp_ms:
+                    return (await self._read_all([entry]))[0]
+            start = Offset(found[-1].last_offset + 1)
+
+    async def newest_batch_by_time(self, name: TopicPartition) -> RecordBatch | None:
+        """Return the first batch that holds the highest timestamp of all; None if there is none.
+
+        Raises:
+            UnknownTopicOrPartition, Unavailable, Corrupt: See `fetch`.
+        """
+        partition = self._partition(name)
+        found = await self.batch_for_time(name, partition.highest_ms)
+        if found is not None:
+            return found
+        # It was that of a batch below the log start offset: look at all that is left.
+        newest: IndexEntry | None = None
+        offset = partition.log_start_offset
+        while index := await self.find(name, covers(offset), self._settings.fetch_batches_max):
+            newest = max(*([newest] if newest else ()), *index, key=_timestamp)
+            offset = Offset(index[-1].last_offset + 1)
+        return (await self._read_all([newest]))[0] if newest else None
 
     # Where ---------------------------------------------------------------------------------------
+
+    def _partition(self, name: TopicPartition) -> Partition:
+        """Return what the state holds of a partition."""
+        if not self._journal.state.has_partition(name):
+            raise UnknownTopicOrPartition(f"there is no partition {name.partition} of {name.topic}")
+        return self._journal.state.partitions.get(name) or Partition()
+
+    def _readable(self, name: TopicPartition, offset: Offset) -> Partition:
+        partition = self._partition(name)
+        if not partition.log_start_offset <= offset <= partition.end_offset:
+            raise OffsetOutOfRange(
+                f"offset {offset} does not exist: there are {partition.log_start_offset} to "
+                f"{partition.end_offset - 1}"
+            )
+        return partition
 
     async def _locate(
         self, name: TopicPartition, offset: Offset, size_bytes_max: int
@@ -87,14 +136,15 @@ class Reader:
         """Return the index entries of the batches that a fetch returns."""
         chosen: list[IndexEntry] = []
         count_max = self._settings.fetch_batches_max
+        topic = self._journal.state.topics.get(name.topic)
         while len(chosen) < count_max:
-            partition = self._journal.state.partitions.get(name)
-            if partition is None or offset >= partition.end_offset:
+            if chosen and not self._is_still_there(name, topic, offset):
                 break
-            if offset >= partition.start_offset:
-                found = partition.locate(offset, count_max - len(chosen))
-            else:
-                found = await self._locate_in_pages(name, partition.spine, offset)
+            if offset == self._readable(name, offset).end_offset:
+                break
+            found = await self.find(name, covers(offset), count_max - len(chosen))
+            if chosen and not self._is_still_there(name, topic, offset):
+                break
             for entry in found[: count_max - len(chosen)]:
                 size_bytes_max -= entry.where.size_bytes
                 if chosen and size_bytes_max < 0:
@@ -103,22 +153,45 @@ class Reader:
             offset = Offset(chosen[-1].last_offset + 1)
         return chosen
 
-    async def _locate_in_pages(
-        self, name: TopicPartition, spine: Spine, offset: Offset
+    def _is_still_there(self, name: TopicPartition, topic: Topic | None, offset: Offset) -> bool:
+        """Whether neither the topic nor this offset was deleted since the topic was looked up."""
+        now = self._journal.state.topics.get(name.topic)
+        return (
+            now is not None
+            and topic is not None
+            and now.topic_id == topic.topic_id
+            and offset >= self._journal.state.log_start_offset(name)
+        )
+
+    async def find(
+        self, name: TopicPartition, reaches: Reaches, count_max: int = 1
     ) -> list[IndexEntry]:
-        """Return the index entries from the one that holds `offset` to the end of its section."""
-        tree = find_tree(spine, offset)
-        assert tree is not None, f"S1: offset {offset} of {name} is in no page of {spine}"
-        while True:
+        """Return index entries from the first that reaches on; none if none does.
+
+        At most `count_max`, and perhaps fewer than there are.
+
+        Raises:
+            UnknownTopicOrPartition, Unavailable, Corrupt: See `fetch`.
+        """
+        partition = self._partition(name)
+        held = partition.locate(reaches, count_max)
+        if partition.start_offset == START or (held and held[0] is not partition.entries[0]):
+            return held
+        # The first in memory reaches, or none does: what was pruned may reach as well.
+        tree = find_tree(partition.spine, reaches)
+        while tree is not None:
             section = await self._section(tree.page, name)
-            if offset >= tree.start_offset:
-                return [entry for entry in section.entries if entry.last_offset >= offset]
-            tree = step_down(section, offset)
+            child = step_down(section, reaches)
+            if child is None:
+                first = bisect_left(section.entries, 1, key=reaches)
+                return section.entries[first : first + count_max]
+            tree = child
+        return held
 
     async def _section(self, page: int, name: TopicPartition) -> Section:
         unwritten = self._journal.state.unwritten.get(page)
         if unwritten is not None:
-            return _sections(unwritten.sections)[name]
+            return next(part.section for part in unwritten.sections if part.partition == name)
         async with self._reads:
             return (await self._pages.fetch(page))[name]
 
@@ -127,6 +200,16 @@ class Reader:
         return _sections(decode_page(data).sections), len(data)
 
     # What ----------------------------------------------------------------------------------------
+
+    async def _read_all(self, index: list[IndexEntry]) -> list[RecordBatch]:
+        held = [self._held(entry) for entry in index]
+        if None in held:
+            held = await self._load(index)
+        return [
+            RecordBatch(entry.base_offset, entry.last_offset, entry.appended_ms, data)
+            for entry, data in zip(index, held, strict=True)
+            if data is not None
+        ]
 
     def _held(self, entry: IndexEntry) -> bytes | None:
         """Return a batch's bytes if they are in memory."""
@@ -174,6 +257,10 @@ class Reader:
         if data is None:
             raise Corrupt(f"the journal names blob {name}, which the blob store does not hold")
         return data
+
+
+def _later(start: Offset, timestamp_ms: int) -> Reaches:
+    return lambda part: part.last_offset >= start and part.highest_ms >= timestamp_ms
 
 
 def _sections(parts: list[PageSection]) -> Sections:

@@ -61,13 +61,15 @@ class Auditor:
 
 def digest(state: State) -> bytes:
     """Return what two nodes that folded the same slots agree on; memory may be pruned."""
-    partitions = [(name, part.end_offset, part.spine) for name, part in state.partitions.items()]
-    groups = [(group, list(committed.items())) for group, committed in state.groups.items()]
+    partitions = [
+        (name, part.end_offset, part.log_start_offset, part.size_bytes, part.spine)
+        for name, part in state.partitions.items()
+    ]
     origins = list(state.origins.items())
     pages = [encode_page(page) for page in state.unwritten.values()]
     slots = (state.next_slot, state.durable_pages)
     return msgspec.msgpack.encode(
-        (slots, list(state.topics.items()), partitions, groups, origins, pages)
+        (slots, list(state.topics.items()), partitions, list(state.groups.items()), origins, pages)
     )
 
 
@@ -126,7 +128,7 @@ class Reference:
                     assert len(blob) >= payload.position + payload.size_bytes, f"A5: {payload}"
             case CommitOffsets(group, offsets, False), Done():
                 for name, _ in offsets:
-                    now = self.state.groups[group][name]
+                    now = self.state.groups[group].committed[name].offset
                     before = self._committed.get((group, name), now)
                     assert now >= before, f"A4: {name} went back from {before} to {now}"
                     self._committed[group, name] = now

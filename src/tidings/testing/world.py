@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 
 from tidings.core.entry import Append, CreateTopic, Entry, InBlob, Inline, Submission, encode_entry
+from tidings.core.limits import TOPIC_ID_BYTES
 from tidings.engine.log import Log
 from tidings.maelstrom.design import Design, Network
 from tidings.maelstrom.designs import load
@@ -207,4 +208,5 @@ class World:
             payload = InBlob(f"data/{OLD}/{slot}", 0, len(data))
             self.storage.put(payload.name, data)
         append = Append(TopicPartition(key, 0), 1, payload)
-        return Submission(OLD, slot + 1, Slot(slot), [CreateTopic(key, 1), append])
+        create = CreateTopic(key, 1, key.encode().ljust(TOPIC_ID_BYTES))
+        return Submission(OLD, slot + 1, Slot(slot), [create, append])

@@ -77,9 +77,11 @@ class Journal:
         """Return what this node knows of from each offset on; see `Design.poll`."""
         polled: Polled = {}
         for key, offset in offsets.items():
-            batches = await self._log.fetch(_partition(key), Offset(offset), POLL_BYTES_MAX)
-            if batches:
-                polled[key] = [(batch.base_offset, msgspec.Raw(batch.data)) for batch in batches]
+            name = _partition(key)
+            if offset >= await self._log.known_end_offset(name):
+                continue
+            batches = await self._log.fetch(name, Offset(offset), POLL_BYTES_MAX)
+            polled[key] = [(batch.base_offset, msgspec.Raw(batch.data)) for batch in batches]
         return polled
 
     async def commit_offsets(self, offsets: Mapping[str, int]) -> None:
