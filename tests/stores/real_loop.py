@@ -7,7 +7,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from tidings.ports import OrderStore
+from tidings.ports import BlobStore, OrderStore
+from tidings.stores.files import FileBlobStore
 from tidings.stores.sqlite import SqliteOrderStore
 
 PATIENCE_S = 60
@@ -39,4 +40,22 @@ async def sqlite_order(count: int) -> AsyncIterator[Sequence[OrderStore]]:
     """Yield the one client of a new store, so many times."""
     with TemporaryDirectory() as folder:
         async with opened(Path(folder) / "journal.sqlite") as store:
+            yield [store] * count
+
+
+@asynccontextmanager
+async def opened_blobs(folder: Path) -> AsyncIterator[FileBlobStore]:
+    """Open a blob store, and close it again."""
+    store = FileBlobStore(folder)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+@asynccontextmanager
+async def file_blobs(count: int) -> AsyncIterator[Sequence[BlobStore]]:
+    """Yield the one client of a new store, so many times."""
+    with TemporaryDirectory() as folder:
+        async with opened_blobs(Path(folder)) as store:
             yield [store] * count

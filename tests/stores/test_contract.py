@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
-from real_loop import run_real, sqlite_order
+from real_loop import file_blobs, run_real, sqlite_order
 from slow_services import blob_stores, order_stores
 
 from tidings.ports import BlobStore, OrderStore
@@ -53,6 +53,11 @@ def test_memory_blob_store_keeps_the_contract(name: str, seed: int) -> None:
 @each_order_check
 def test_sqlite_order_store_keeps_the_contract(name: str) -> None:
     run_real(ORDER_CHECKS[name](sqlite_order))
+
+
+@each_blob_check
+def test_file_blob_store_keeps_the_contract(name: str) -> None:
+    run_real(BLOB_CHECKS[name](file_blobs))
 
 
 @a_few_seeds
