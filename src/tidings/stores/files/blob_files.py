@@ -36,6 +36,7 @@ class BlobFiles:
         self._folder = folder
         self._new = folder / "new"
         self._new.mkdir(parents=True, exist_ok=True)
+        _sync_folder(folder.parent)
         for leftover in self._new.iterdir():
             leftover.unlink()
         self._numbers = count()
