@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tidings.testing.loop import TASKS_KEPT_MIN, DeadlockError, new_loop, run
+from tidings.testing.loop import TASKS_KEPT_MIN, DeadlockError, LivelockError, new_loop, run
 
 
 def test_sleep_takes_virtual_time_only() -> None:
@@ -67,6 +67,18 @@ def test_deadlock_names_each_task_and_where_it_waits() -> None:
     text = str(failure.value)
     assert re.search(r"reader: .*takes \(test_loop.py:\d+\) > Queue.get \(queues.py:\d+\)", text)
     assert "writer: Lock.acquire (locks.py:" in text
+
+
+def test_livelock_is_an_error() -> None:
+    loop = new_loop()
+
+    def spin() -> None:
+        loop.call_later(0, spin)
+
+    loop.call_later(1.0, spin)
+    with pytest.raises(LivelockError, match="time stands still at 1.0 s"):
+        loop.run_until_complete(asyncio.sleep(2))
+    loop.close()
 
 
 def test_tasks_that_ended_are_forgotten_and_the_others_cancelled() -> None:

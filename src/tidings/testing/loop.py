@@ -26,6 +26,14 @@ TASKS_KEPT_MIN: Final = 1_000
 """Tasks that a loop remembers before it looks which of them have ended."""
 
 
+STEPS_MAX: Final = 100_000
+"""Callbacks that may run at one moment; a cluster runs some thousands."""
+
+
+class LivelockError(RuntimeError):
+    """So much happened without any time passing that it will never end."""
+
+
 class DeadlockError(RuntimeError):
     """Nothing is ready, no timer is set, and the awaited result is not there."""
 
@@ -96,6 +104,8 @@ class SimLoop(asyncio.AbstractEventLoop):
         # (time, number, handle): the number keeps timers of one time in the order they were set.
         self._timers: list[tuple[float, int, SimHandle]] = []
         self._timer_count = 0
+        # Callbacks that ran since the clock moved.
+        self._steps = 0
         self._task_count = 0
         # All tasks that have not ended, and a bounded number of those that have.
         self._tasks: list[SimTask[Any]] = []
@@ -113,7 +123,8 @@ class SimLoop(asyncio.AbstractEventLoop):
         """Run until `future` is done and return its result.
 
         Raises:
-            DeadlockError: Nothing can happen any more; names who waits.
+            DeadlockError: Nothing can happen any more; names who waits, and where.
+            LivelockError: `STEPS_MAX` callbacks ran and no time passed.
             RuntimeError: An error was reported that no task could be told about.
         """
         if isinstance(future, asyncio.Future):
@@ -123,11 +134,14 @@ class SimLoop(asyncio.AbstractEventLoop):
         else:
             raise TypeError(f"only coroutines and futures can be run, not {future!r}")
         asyncio._set_running_loop(self)  # noqa: SLF001 -- how a loop announces itself
-        self._running = True
+        self._running, self._steps = True, 0
         try:
             while not wanted.done():
                 handle = self._ready.popleft() if self._ready else self._next_timer()
                 handle.run()
+                self._steps += 1
+                if self._steps > STEPS_MAX:
+                    raise LivelockError(f"time stands still at {self._now} s; last {handle!r}")
         finally:
             self._running = False
             asyncio._set_running_loop(None)  # noqa: SLF001
@@ -140,7 +154,8 @@ class SimLoop(asyncio.AbstractEventLoop):
         while self._timers:
             when, _, timer = heapq.heappop(self._timers)
             if not timer.cancelled():
-                self._now = max(self._now, when)
+                if when > self._now:
+                    self._now, self._steps = when, 0
                 return timer
         waiting = "\n  ".join(_where_it_waits(task) for task in self._unfinished())
         raise DeadlockError(f"at {self._now} s everybody waits:\n  {waiting}")

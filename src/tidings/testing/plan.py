@@ -7,7 +7,7 @@ testing; Groce et al., 2012).
 
 from dataclasses import dataclass, field, replace
 from random import Random
-from typing import Final
+from typing import Final, NamedTuple
 
 from tidings.core.pages import PAGE_SLOTS
 from tidings.engine.settings import Settings
@@ -53,6 +53,17 @@ HEALED_LATENCY_S: Final = 0.005
 """The mean latency once all faults have healed, at most."""
 
 
+class FailingCall(NamedTuple):
+    """A call that gets no answer, counted over the stores' calls and the nodes' messages."""
+
+    number: int
+    """From 1."""
+    takes_effect: bool
+    """Whether it is carried out all the same."""
+    is_for_good: bool
+    """Whether all that follow fail like it, until the faults heal."""
+
+
 @dataclass(kw_only=True)
 class Plan:
     """One run."""
@@ -81,6 +92,8 @@ class Plan:
     """The mean interval of each of `TROUBLES` that may happen."""
     trouble_s: float = 1.0
     """How long a trouble lasts, on average."""
+    failing_call: FailingCall | None = None
+    """See `tidings.testing.sweep`; no seed draws it."""
     # Only for `journal`
     settings: Settings = field(default_factory=Settings)
     inline_bytes_max: int = 4096

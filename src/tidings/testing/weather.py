@@ -10,6 +10,9 @@ from tidings.testing.trace import Trace
 LATE_S_MAX: Final = 5.0
 """How long after its caller gave up a call may still take effect."""
 
+FAILING_CALL: Final = "failing call"
+"""What a trace calls a call that failed because it was that one's turn."""
+
 SLOW_FACTOR: Final = 10.0
 
 
@@ -35,10 +38,14 @@ class Weather:
         self._calls = Random(f"{plan.seed}/calls")
         self._messages = Random(f"{plan.seed}/messages")
         self.is_slow = False
+        self._failing = plan.failing_call
+        self._takes_effect = plan.failing_call is not None and plan.failing_call.takes_effect
+        self._call_count = 0
 
     def heal(self) -> None:
         """Let nothing happen any more but short delays."""
         self._chances.clear()
+        self._failing = None
         self._mean_s = min(self._mean_s, HEALED_LATENCY_S)
         self.is_slow = False
 
@@ -47,6 +54,17 @@ class Weather:
         if chance is None or rng.random() >= chance:
             return False
         self._trace.counts[what] += 1
+        return True
+
+    def _fails(self) -> bool:
+        """Count a call; say whether it is one that the plan lets fail."""
+        self._call_count += 1
+        failing = self._failing
+        if failing is None or self._call_count < failing.number:
+            return False
+        if self._call_count > failing.number and not failing.is_for_good:
+            return False
+        self._trace.count(FAILING_CALL)
         return True
 
     def _delay_s(self, rng: Random) -> float:
@@ -63,6 +81,8 @@ class Weather:
     def message_delays_s(self) -> list[float]:
         """Return when a message between nodes arrives: never, once or twice."""
         rng = self._messages
+        if self._fails() and not self._takes_effect:
+            return []
         if not self._chances:
             return [self._delay_s(rng)]
         delays_s: list[float] = []
@@ -80,6 +100,8 @@ class Weather:
         """Return what becomes of an "append" or of another "call"."""
         rng = self._calls
         delay_s = self._delay_s(rng)
+        if self._fails():
+            return Fate(delay_s if self._takes_effect else None, is_answered=False, crash=None)
         if not self._chances:
             return Fate(delay_s, is_answered=True, crash=None)
         if self.is_slow:
