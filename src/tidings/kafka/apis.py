@@ -10,7 +10,7 @@ from typing import Any
 
 from tidings.kafka.broker import Broker, Context
 from tidings.kafka.codec import API_VERSIONS_KEY, Encoded
-from tidings.kafka.handlers import api_versions, metadata
+from tidings.kafka.handlers import api_versions, cluster, configs, log_dirs, metadata, topics
 from tidings.kafka.schema import Entity
 
 Answer = Mapping[str, Any] | Encoded | None
@@ -69,6 +69,15 @@ def advertised(api: Api) -> int:
 APIS = (
     Api(3, "metadata", 0, 13, metadata.metadata),
     Api(API_VERSIONS_KEY, "api_versions", 0, 4, _api_versions),
+    Api(19, "create_topics", 2, 7, topics.create_topics),
+    Api(20, "delete_topics", 1, 6, topics.delete_topics),
+    Api(32, "describe_configs", 1, 4, configs.describe_configs),
+    Api(33, "alter_configs", 0, 2, configs.alter_configs),
+    Api(35, "describe_log_dirs", 1, 4, log_dirs.describe_log_dirs),
+    Api(37, "create_partitions", 0, 3, topics.create_partitions),
+    Api(44, "incremental_alter_configs", 0, 1, configs.incremental_alter_configs),
+    Api(60, "describe_cluster", 0, 2, cluster.describe_cluster),
+    Api(75, "describe_topic_partitions", 0, 0, cluster.describe_topic_partitions),
 )
 
 API_OF_KEY = {api.key: api for api in APIS}

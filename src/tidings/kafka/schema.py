@@ -6,6 +6,7 @@ flexible version, its tagged fields (KIP-482).
 """
 
 import dataclasses
+import datetime
 import types
 import typing
 from collections.abc import Mapping
@@ -104,6 +105,8 @@ def _without_none(annotation: Entity) -> tuple[Entity, bool]:
 def _default(field: dataclasses.Field[Any], kind: str, *, is_array: bool) -> object:
     if dataclasses.is_dataclass(field.default) and not isinstance(field.default, type):
         return dataclasses.asdict(field.default)
+    if isinstance(field.default, datetime.timedelta):
+        return field.default // datetime.timedelta(milliseconds=1)
     if field.default is not dataclasses.MISSING:
         return field.default
     return () if is_array else _ZERO.get(kind, 0)

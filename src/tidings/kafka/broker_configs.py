@@ -1,0 +1,78 @@
+"""The configs of the broker that clients may ask for: what it was told at its start, and facts.
+
+Kafka has hundreds more. A client that asks for one of those learns that this broker has no such
+config, which is true; a made-up value would not be.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from tidings.kafka.config_type import ConfigType
+from tidings.kafka.settings import BrokerSettings
+from tidings.kafka.topic_configs import TOPIC_CONFIGS
+
+
+class BrokerConfig(NamedTuple):
+    """One config as DescribeConfigs tells it; none can be changed while the broker runs."""
+
+    name: str
+    value: str
+    type: ConfigType
+    meaning: str
+    is_default: bool = True
+
+
+def broker_configs(settings: BrokerSettings, listener: str) -> list[BrokerConfig]:
+    """Return every config of the broker, by name; `listener` is `HOST:PORT`."""
+    return sorted([*_own(settings, listener), *_defaults_of_topics()])
+
+
+def _own(settings: BrokerSettings, listener: str) -> Iterator[BrokerConfig]:
+    untold = BrokerSettings()
+    yield BrokerConfig(
+        "advertised.listeners",
+        f"PLAINTEXT://{listener}",
+        ConfigType.LIST,
+        "Where clients are told to connect.",
+        is_default=False,
+    )
+    yield BrokerConfig(
+        "auto.create.topics.enable",
+        str(settings.auto_create_topics).lower(),
+        ConfigType.BOOLEAN,
+        "Whether a topic comes into being when a client asks for its metadata.",
+        is_default=settings.auto_create_topics == untold.auto_create_topics,
+    )
+    yield _number("broker.id", settings)
+    yield BrokerConfig(
+        "default.replication.factor", "1", ConfigType.INT, "There is one copy of everything."
+    )
+    yield BrokerConfig(
+        "delete.topic.enable", "true", ConfigType.BOOLEAN, "Topics can always be deleted."
+    )
+    yield _number("node.id", settings)
+    yield BrokerConfig(
+        "num.partitions",
+        str(settings.num_partitions),
+        ConfigType.INT,
+        "The partitions of a topic that is created without saying how many.",
+        is_default=settings.num_partitions == untold.num_partitions,
+    )
+    yield BrokerConfig(
+        "socket.request.max.bytes",
+        str(settings.request_bytes_max),
+        ConfigType.INT,
+        "The largest request.",
+        is_default=settings.request_bytes_max == untold.request_bytes_max,
+    )
+
+
+def _number(name: str, settings: BrokerSettings) -> BrokerConfig:
+    number = str(settings.node_id)
+    return BrokerConfig(name, number, ConfigType.INT, "The broker's number.", is_default=False)
+
+
+def _defaults_of_topics() -> Iterator[BrokerConfig]:
+    for config in TOPIC_CONFIGS.values():
+        if config.broker_name:
+            yield BrokerConfig(config.broker_name, config.default, config.type, config.meaning)
