@@ -21,7 +21,7 @@ from tidings.engine.journal import CHECKPOINT_CELL, Journal
 from tidings.engine.log import Log
 from tidings.engine.settings import Settings
 from tidings.errors import Corrupt, Indeterminate, Unavailable
-from tidings.stores.memory import MemoryBlobStore
+from tidings.stores.memory import MemoryBlobStore, MemoryOrderStore
 from tidings.testing.loop import run
 from tidings.types import Offset, Slot
 
@@ -363,3 +363,32 @@ def test_slot_trimmed_without_a_checkpoint_stops_the_node() -> None:
     with pytest.raises(ExceptionGroup) as raised:
         run(main())
     assert raised.value.subgroup(Corrupt) is not None
+
+
+def test_barrier_where_nobody_else_writes_asks_nothing() -> None:
+    async def main() -> None:
+        order = WatchedOrder(MemoryOrderStore(is_exclusive=True))
+        log = make_log(order, WatchedBlobs(order))
+        async with running(log):
+            await log.append(A, b"x", create_topic=True)
+            order.calls.clear()
+            assert await log.end_offset(A) == 1
+            await asyncio.sleep(100)
+            assert order.calls == []
+
+    run(main())
+
+
+def test_barrier_where_nobody_else_writes_waits_for_recovery() -> None:
+    async def main() -> None:
+        order = WatchedOrder(MemoryOrderStore(is_exclusive=True))
+        blobs = WatchedBlobs(order)
+        async with running(log := make_log(order, blobs)):
+            await log.append(A, b"x", create_topic=True)
+        late = make_log(order, blobs, life=2)
+        async with asyncio.TaskGroup() as tasks:
+            node = tasks.create_task(late.run())
+            assert await late.end_offset(A) == 1
+            node.cancel()
+
+    run(main())

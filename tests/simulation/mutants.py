@@ -70,8 +70,8 @@ MUTANTS = [
     Mutant(
         "a submission is withdrawn before its slot is known to be filled",
         PUBLISHER,
-        "            if await self._fill(slot, encode_entry(entry)):",
-        "            if await self._fill(slot, encode_entry(entry)) or True:",
+        "            if await self._fill(slot, encode_entry(entry), entry):",
+        "            if await self._fill(slot, encode_entry(entry), entry) or True:",
     ),
     Mutant(
         "a submission that is repeated is applied again",

@@ -87,6 +87,8 @@ class Gossip:
         # The first slot after the newest that this node filled: what it has to spread.
         self._filled_here = Slot(0)
         self._filled = asyncio.Event()
+        # Whether there is anybody to talk to.
+        self.has_peers = settings.gossip and bool(self._known)
 
     def forward(self, name: str, submission: Submission) -> None:
         """Ask a node to publish a submission."""
@@ -99,7 +101,7 @@ class Gossip:
 
     def observe(self, slot: Slot, entry: Entry, _applied: list[Applied]) -> None:
         """Spread an entry of this node's; it is folded, so all before it is at hand."""
-        if entry.publisher != self._incarnation or not self._settings.gossip:
+        if entry.publisher != self._incarnation or not self.has_peers:
             return
         self._filled_here = Slot(slot + 1)
         for submission in entry.submissions:

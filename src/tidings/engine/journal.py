@@ -80,6 +80,17 @@ class Journal:
 
     # Learning -----------------------------------------------------------------------------------
 
+    def take(self, slot: Slot, data: bytes, entry: Entry) -> None:
+        """Take the entry of one slot that is at hand in both forms; fold what can be folded."""
+        ahead = slot - self.state.next_slot
+        if 0 <= ahead < self._settings.ahead_slots_max and slot not in self._ahead:
+            self._ahead[slot] = (data, entry)
+        self.filled = max(self.filled, Slot(slot + 1))
+        self._fold()
+        # If nobody else writes, the follower is needed only where something is missing.
+        if not self.store.is_exclusive or self.filled > self.state.next_slot:
+            self._moved.set()
+
     def learn(self, start: Slot, entries: Sequence[bytes]) -> None:
         """Take the entries of consecutive slots from `start` on; fold what can be folded.
 
@@ -88,11 +99,10 @@ class Journal:
         """
         for place, data in enumerate(entries):
             slot = Slot(start + place)
-            ahead = slot - self.state.next_slot
-            if 0 <= ahead < self._settings.ahead_slots_max and slot not in self._ahead:
-                self._ahead[slot] = (data, decode_entry(data))
-            self.note_filled(slot)
-            self._fold()
+            if slot >= self.state.next_slot and slot not in self._ahead:
+                self.take(slot, data, decode_entry(data))
+            else:
+                self.note_filled(slot)
 
     def note_filled(self, slot: Slot, *, urgent: bool = False) -> None:
         """Note that a slot is filled though its entry may not be here; `urgent` to fetch it now."""
@@ -111,7 +121,6 @@ class Journal:
 
     def _fold(self) -> None:
         while (held := self._ahead.pop(self.state.next_slot, None)) is not None:
-            self._moved.set()
             data, entry = held
             slot = self.state.next_slot
             self.entries.put(slot, (data, entry), len(data))
@@ -155,7 +164,7 @@ class Journal:
             try:
                 if self.filled + self._look_ahead_slots > start:
                     await self._close_gap(start)
-                elif not await self._moves_within(idle_s):
+                elif not await self._moves_within(idle_s) and not self.store.is_exclusive:
                     await self.catch_up()
                 backoff.reset()
             except Unavailable as error:
@@ -258,11 +267,13 @@ class Journal:
     async def barrier(self) -> None:
         """Return once this node has folded all that was settled when the call began.
 
-        Concurrent callers share one read of the store.
+        Concurrent callers share one read of the store; there is none if nobody else writes.
 
         Raises:
             Unavailable: The store gave no answer.
         """
+        if self.store.is_exclusive and self.recovered.is_set():
+            return
         waiter = asyncio.get_running_loop().create_future()
         self._barrier_waiters.append(waiter)
         self._barrier_wanted.set()

@@ -69,15 +69,18 @@ class Publisher:
             started = loop.time()
             if await self._publish():
                 linger_s = started + self._settings.linger_s - loop.time()
-                await asyncio.sleep(max(linger_s, self._courtesy_s()))
+                if (pause_s := max(linger_s, self._courtesy_s())) > 0:
+                    await asyncio.sleep(pause_s)
 
     def _courtesy_s(self) -> float:
-        """How long to leave the next slot to others, whether there are any or not.
+        """How long to leave the next slot to others, if anybody else may write.
 
         Who has just filled a slot is always the first to know that the next one is empty. Where
         every message takes equally long, somebody who is cut off from this node would lose every
         slot to it, for ever.
         """
+        if self._journal.store.is_exclusive:
+            return 0.0
         return self._rng.uniform(0, self._settings.courtesy * self._append_s)
 
     async def _publish(self) -> bool:
@@ -91,7 +94,7 @@ class Publisher:
             entry = self._gather(slot)
             if entry is None:
                 return False
-            if await self._fill(slot, encode_entry(entry)):
+            if await self._fill(slot, encode_entry(entry), entry):
                 for submission in entry.submissions:
                     self._withdraw(submission)
                 return True
@@ -103,12 +106,14 @@ class Publisher:
         """Make an entry for `slot` of what is offered and can still be applied there."""
         chosen: list[Submission] = []
         size_left = self._journal.store.entry_bytes_max
-        for submission in list(self._offered.values()):
+        offered = list(self._offered.values())
+        for submission in offered:
             settled = self._journal.state.is_settled(submission.origin, submission.number)
             if settled or slot > submission.last_slot:
                 self._withdraw(submission)
                 continue
-            size_left -= submission.size_bytes
+            if len(offered) > 1:
+                size_left -= submission.size_bytes
             if chosen and size_left < 0:
                 self._stirred.set()
                 break
@@ -121,14 +126,14 @@ class Publisher:
         if self._offered.get(submission.origin) is submission:
             del self._offered[submission.origin]
 
-    async def _fill(self, slot: Slot, data: bytes) -> bool:
+    async def _fill(self, slot: Slot, data: bytes, entry: Entry) -> bool:
         """Append `data` to `slot` until the outcome is known; return whether the slot is ours."""
         backoff = Backoff(self._settings)
         ambiguous = False
         while True:
             match await self._append(slot, data):
                 case Appended():
-                    self._journal.learn(slot, [data])
+                    self._journal.take(slot, data, entry)
                     return True
                 case Occupied(held):
                     self._journal.note_filled(slot, urgent=True)

@@ -13,6 +13,7 @@ publisher, which may be this node; if that does not publish it in time, this nod
 import asyncio
 from collections import deque
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -29,8 +30,16 @@ from tidings.errors import Indeterminate, InvalidRequest, Unavailable
 from tidings.ports import BlobStore
 from tidings.types import Slot
 
-Request = tuple[Sequence[Operation], asyncio.Future[list[Result]]]
-"""Operations of one caller, to be applied together, and where their results go."""
+
+class Request(NamedTuple):
+    """Operations of one caller, to be applied together."""
+
+    operations: Sequence[Operation]
+    results: asyncio.Future[list[Result]]
+    """Where their results go."""
+    size_bytes: int
+    inline_bytes: int
+    """About how much of the entry they take once large batches are in a blob."""
 
 
 class Submitter:
@@ -80,10 +89,10 @@ class Submitter:
                 certainly have no effect.
             Indeterminate: They took effect or not, but what became of them is lost.
         """
-        size = sum(map(operation_size, operations))
+        size, inline_size = self._sizes(operations)
         entry_bytes_max = self._journal.store.entry_bytes_max
         if (
-            self._inline_size(operations) > entry_bytes_max
+            inline_size > entry_bytes_max
             or size > self._settings.queued_bytes_max
             or len(operations) > self._settings.queued_operations_max
         ):
@@ -98,11 +107,10 @@ class Submitter:
             raise Unavailable("too many operations are waiting to be published: try again later")
         self._queued_operations += len(operations)
         self._queued_bytes += size
-        future = asyncio.get_running_loop().create_future()
-        self._queue.append((operations, future))
+        future: asyncio.Future[list[Result]] = asyncio.get_running_loop().create_future()
+        self._queue.append(Request(operations, future, size, inline_size))
         self._stirred.set()
-        results: list[Result] = await future
-        return results
+        return await future
 
     async def run(self) -> None:
         """Gather and submit until cancelled."""
@@ -118,48 +126,49 @@ class Submitter:
         gathered: list[Request] = []
         count = size = 0
         while self._queue and count < self._settings.submission_operations_max:
-            operations, future = self._queue[0]
-            request_size = sum(map(operation_size, operations))
-            inline_size = self._inline_size(operations)
-            if gathered and size + inline_size > self._settings.submission_bytes_max:
+            request = self._queue[0]
+            if gathered and size + request.inline_bytes > self._settings.submission_bytes_max:
                 break
             self._queue.popleft()
-            self._queued_operations -= len(operations)
-            self._queued_bytes -= request_size
-            if not future.cancelled():
-                gathered.append((operations, future))
-                count += len(operations)
-                size += inline_size
+            self._queued_operations -= len(request.operations)
+            self._queued_bytes -= request.size_bytes
+            if not request.results.cancelled():
+                gathered.append(request)
+                count += len(request.operations)
+                size += request.inline_bytes
         return gathered
 
-    def _inline_size(self, operations: Sequence[Operation]) -> int:
-        """About how many bytes of the entry operations take once large batches are in a blob."""
+    def _sizes(self, operations: Sequence[Operation]) -> tuple[int, int]:
+        """Return `size_bytes` and `inline_bytes` of a request."""
         inline_bytes_max = self._journal.store.inline_bytes_max
-        size = 0
+        size = moved = 0
         for operation in operations:
+            size += operation_size(operation)
             match operation:
                 case Append(payload=Inline(data)) if len(data) > inline_bytes_max:
-                    size += operation_size(operation) - len(data)
+                    moved += len(data)
                 case _:
-                    size += operation_size(operation)
-        return size
+                    pass
+        return size, size - moved
 
     async def _see_through(self, requests: list[Request]) -> None:
-        operations = [operation for request, _ in requests for operation in request]
+        operations = [operation for request in requests for operation in request.operations]
         if not operations:
             return
         try:
             operations = await self._move_to_blob(operations)
             results = await self._settle(operations)
         except (Unavailable, Indeterminate) as error:
-            for _, future in requests:
-                if not future.done():
-                    future.set_exception(type(error)(str(error)))
+            for request in requests:
+                if not request.results.done():
+                    request.results.set_exception(type(error)(str(error)))
             return
-        for request, future in requests:
-            answer, results = results[: len(request)], results[len(request) :]
-            if not future.done():
-                future.set_result(answer)
+        start = 0
+        for request in requests:
+            end = start + len(request.operations)
+            if not request.results.done():
+                request.results.set_result(results[start:end])
+            start = end
 
     async def _move_to_blob(self, operations: list[Operation]) -> list[Operation]:
         """Put large record batches into one blob, and references to it in their place."""
@@ -215,7 +224,7 @@ class Submitter:
         self._outstanding = submission
         self._outcome = loop.create_future()
         preferred = self._node_id
-        if self._settings.gossip:
+        if self._gossip.has_peers:
             preferred = self._choose_publisher(loop.time())
         if preferred != self._node_id:
             started = loop.time()
