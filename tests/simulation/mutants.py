@@ -148,8 +148,8 @@ MUTANTS = [
     Mutant(
         "results go to the wrong requests",
         SUBMITTER,
-        "            answer, results = results[: len(request)], results[len(request) :]\n",
-        "            answer, results = results[-len(request) :], results[: -len(request)]\n",
+        "set_result(results[start:end])",
+        "set_result(results[len(results) - end : len(results) - start])",
     ),
     Mutant(
         "entries are folded out of order",
