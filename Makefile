@@ -17,9 +17,10 @@ challenge: setup  ## the kafka workload on real node processes
 matrix: setup  ## every correct design under every latency and fault; about half an hour
 	$(BIN)/python benchmarks/matrix.py $(OPTIONS)
 
-bench: setup  ## what an append costs the engine, and what the checker costs as histories grow
+bench: setup  ## what an append, the checker and the workbench cost
 	$(BIN)/python benchmarks/engine.py
 	$(BIN)/python benchmarks/checker.py
+	$(BIN)/python benchmarks/workbench.py
 
 SIM_DESIGNS := journal gossip offset-list naive
 SIM_SEEDS := 2000

@@ -8,6 +8,7 @@ import random
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -54,6 +55,32 @@ def _design(context: click.Context, parameter: click.Parameter, name: str) -> st
     if name not in MODULES:
         raise click.BadParameter(f"{name!r} is no design. Choose one of {', '.join(MODULES)}.")
     return name
+
+
+def _own_node(design: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", "tidings", "maelstrom", "--design", design)
+
+
+def _compared(
+    context: click.Context, parameter: click.Parameter, text: str | None
+) -> dict[str, tuple[str, ...]]:
+    """Return what to run by the names under which it is shown."""
+    from tidings.maelstrom.designs import MODULES
+
+    found: dict[str, tuple[str, ...]] = {}
+    for name in (text or "").split(",") if text else ():
+        path = Path(name.strip())
+        if path.name in MODULES and str(path) == path.name:
+            found[path.name] = _own_node(path.name)
+        elif path.is_file():
+            executable = _executable(context, parameter, path)
+            shown = path.name if path.name not in found else f"{path.name}-{len(found) + 1}"
+            found[shown] = (str(executable),)
+        else:
+            raise click.BadParameter(
+                f"{name!r} is neither a design nor a file. Designs are {', '.join(MODULES)}."
+            )
+    return found
 
 
 def _concurrency(
@@ -114,6 +141,12 @@ def _executable(
     help="The node to run, in any language; without it, this project's own.",
 )
 @_design_option
+@click.option(
+    "--compare",
+    "compared",
+    callback=_compared,
+    help="Designs and executables, with commas: runs them in turn and shows them side by side.",
+)
 @click.option("--node-count", type=_POSITIVE, default=5, show_default=True)
 @click.option(
     "--concurrency",
@@ -182,6 +215,7 @@ def challenge(
     workload: str,
     binary: Path | None,
     design: str,
+    compared: dict[str, tuple[str, ...]],
     node_count: int,
     concurrency: Callable[[int], int],
     time_limit: float,
@@ -216,9 +250,10 @@ def challenge(
     del workload
     if node_arguments and binary is None:
         raise click.UsageError("Arguments after -- go to the node that --bin names. Add --bin.")
-    own_node = (sys.executable, "-m", "tidings", "maelstrom", "--design", design)
+    if compared and binary is not None:
+        raise click.UsageError("--compare names the nodes, --bin as well. Leave one of them out.")
     settings = Settings(
-        command=own_node if binary is None else (str(binary), *node_arguments),
+        command=_own_node(design) if binary is None else (str(binary), *node_arguments),
         name=design if binary is None else binary.name,
         store=_make_store(store),
         node_count=node_count,
@@ -235,7 +270,14 @@ def challenge(
         seed=random.SystemRandom().randrange(2**32) if seed is None else seed,
         log_stderr=log_stderr,
     )
-    sys.exit(workbench.challenge(settings, make_spectator(click.echo, _echo_error)))
+    spectator = make_spectator(click.echo, _echo_error)
+    if not compared:
+        sys.exit(workbench.challenge(settings, spectator))
+    runs = [
+        replace(settings, name=name, command=command, store=_make_store(settings.store / name))
+        for name, command in compared.items()
+    ]
+    sys.exit(workbench.compare(runs, settings.store, spectator))
 
 
 def _echo_error(text: str) -> None:

@@ -27,7 +27,7 @@ SKIPPING: list[Event] = history(
 )
 """Process 1, of n1, polls over offset 1, which it wrote itself."""
 
-SETTINGS = {"name": "forgetful", "node_count": 2, "concurrency": 4, "rate": 10.0}
+SETTINGS = {"name": "forgetful", "node_count": 2, "concurrency": 4, "time_limit_s": 5.0}
 
 EVIL = "</script><img src=x onerror=alert(1)>"
 """What must stay text wherever it appears."""

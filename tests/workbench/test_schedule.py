@@ -50,3 +50,8 @@ def test_schedule_mixes_all_kinds_of_partitions_by_default() -> None:
     spells = plan_fault(Fault.PARTITION, make_settings(time_limit_s=2000.0, node_count=5))
     shapes = {tuple(sorted(len(senders) for senders in spell.target.values())) for spell in spells}
     assert {(1, 1, 1, 1, 4), (2, 2, 2, 3, 3), (0, 2, 2, 2, 2), (2, 2, 2, 2, 2)} <= shapes
+
+
+def test_schedule_of_two_nodes_draws_only_partitions_that_cut_them() -> None:
+    settings = make_settings(time_limit_s=1000.0, node_count=2)
+    assert all(any(s.target.values()) for s in plan_fault(Fault.PARTITION, settings))

@@ -7,6 +7,7 @@ nobody can tell what would have stayed unseen, so the status promises nothing.
 
 import asyncio
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -17,9 +18,18 @@ from tidings.checker.kafka import check
 from tidings.checker.verdict import Verdict
 from tidings.types import Json
 from tidings.workbench.figures import Figures, MessageFigures, measure, measure_messages
+from tidings.workbench.report.compare import (
+    COMPARISON,
+    Compared,
+    summarize,
+    table_lines,
+    write_comparison,
+)
 from tidings.workbench.report.load import HISTORY, INTERRUPTED, RESULTS, load_record
 from tidings.workbench.report.page import REPORT, write_report
-from tidings.workbench.runner import Outcome, Say, Spectator, run
+from tidings.workbench.report.record import RunRecord
+from tidings.workbench.runner import Outcome, Say, Spectator
+from tidings.workbench.runner import run as carry_out_run
 from tidings.workbench.settings import Settings
 from tidings.workbench.summary import (
     anomaly_lines,
@@ -44,15 +54,43 @@ def challenge(settings: Settings, spectator: Spectator) -> int:
         settings: What to do; `settings.store` is where everything is saved.
         spectator: Watches, and takes the report, line by line.
     """
-    say = spectator.say
+    status, _ = _carry_out(settings, spectator)
+    return status
+
+
+def compare(all_settings: Sequence[Settings], store: Path, spectator: Spectator) -> int:
+    """Carry out several runs in turn, show them side by side, and return the worst exit status.
+
+    Args:
+        all_settings: What to do; each with a name and a store of its own.
+        store: Where the comparison is saved.
+        spectator: Watches, and takes the reports, line by line.
+    """
+    compared: list[Compared] = []
+    worst = EXIT_VALID
+    for settings in all_settings:
+        spectator.say(f"\n{settings.name}")
+        status, run = _carry_out(settings, spectator)
+        worst = max(worst, status)
+        if run is not None:
+            compared.append(summarize(run))
+        if status == EXIT_INTERRUPTED:
+            break
+    if compared:
+        write_comparison(store / COMPARISON, compared, all_settings[0].seed)
+        lines = [*table_lines(compared), f"comparison {store / COMPARISON}"]
+        spectator.say("\n" + "\n".join(lines))
+    return worst
+
+
+def _carry_out(settings: Settings, spectator: Spectator) -> tuple[int, RunRecord | None]:
     outcome = asyncio.run(_run_until_signal(settings, spectator))
-    history_path = settings.store / HISTORY
-    save_history(history_path, outcome.history)
+    save_history(settings.store / HISTORY, outcome.history)
     if outcome.failure is not None:
         _save_results(settings, {"failure": outcome.failure})
-        say(f"could not run: {outcome.failure}")
-        return EXIT_COULD_NOT_RUN
-    return _judge_outcome(settings, outcome, say)
+        spectator.say(f"could not run: {outcome.failure}")
+        return EXIT_COULD_NOT_RUN, None
+    return _judge_outcome(settings, outcome, spectator.say)
 
 
 def check_file(path: Path, *, say: Say, report: Path | None = None) -> int:
@@ -85,10 +123,10 @@ async def _run_until_signal(settings: Settings, spectator: Spectator) -> Outcome
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, interrupt.set)
-    return await run(settings, spectator=spectator, interrupt=interrupt)
+    return await carry_out_run(settings, spectator=spectator, interrupt=interrupt)
 
 
-def _judge_outcome(settings: Settings, outcome: Outcome, say: Say) -> int:
+def _judge_outcome(settings: Settings, outcome: Outcome, say: Say) -> tuple[int, RunRecord]:
     verdict = check(outcome.history)
     if outcome.is_interrupted:
         verdict = _without_unseen(verdict)
@@ -111,8 +149,8 @@ def _judge_outcome(settings: Settings, outcome: Outcome, say: Say) -> int:
     )
     if outcome.is_interrupted:
         say(INTERRUPTED)
-        return EXIT_INTERRUPTED
-    return _status(verdict)
+        return EXIT_INTERRUPTED, run
+    return _status(verdict), run
 
 
 def _without_unseen(verdict: Verdict) -> Verdict:

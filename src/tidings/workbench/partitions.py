@@ -76,3 +76,6 @@ PARTITIONS: Final[dict[PartitionKind, Callable[[Sequence[str], Random], Unheard]
     PartitionKind.ONE_WAY: deafen,
     PartitionKind.RING: ring_of_majorities,
 }
+
+NODES_MIN: Final = {PartitionKind.BRIDGE: 3, PartitionKind.RING: 3}
+"""With fewer nodes these kinds cut nothing; the others need two."""

@@ -32,7 +32,7 @@ from tidings.workbench.workload import FinalPolls, KafkaWorkload
 FINAL_POLL_INTERVAL_S: Final = 0.2
 """The mean time between two final polls of one worker."""
 
-CATCH_UP_S: Final = 0.01
+CATCH_UP_S: Final = 0.05
 """How late operations may be and still be made up for: a timer's error, not a lack of workers."""
 
 Say = Callable[[str], None]

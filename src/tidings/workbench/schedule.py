@@ -10,8 +10,8 @@ from random import Random
 from typing import Final
 
 from tidings.types import Json
-from tidings.workbench.partitions import PARTITIONS
-from tidings.workbench.settings import Fault, Settings
+from tidings.workbench.partitions import NODES_MIN, PARTITIONS
+from tidings.workbench.settings import Fault, PartitionKind, Settings
 
 LOSSES: Final = (0.05, 0.2, 0.5)
 """The parts of messages that are lost."""
@@ -54,7 +54,8 @@ def _targets(fault: Fault, settings: Settings, rng: Random) -> Callable[[], Json
     node_ids = settings.node_ids
     match fault:
         case Fault.PARTITION:
-            return lambda: PARTITIONS[rng.choice(settings.partition_kinds)](node_ids, rng)
+            kinds = _kinds(settings)
+            return lambda: PARTITIONS[rng.choice(kinds)](node_ids, rng)
         case Fault.KILL | Fault.PAUSE:
             return lambda: some_nodes(node_ids, rng)
         case Fault.LOSS:
@@ -63,6 +64,13 @@ def _targets(fault: Fault, settings: Settings, rng: Random) -> Callable[[], Json
             return lambda: rng.choice(SLOWDOWNS)
         case Fault.DUPLICATE:
             return lambda: rng.choice(DUPLICATIONS)
+
+
+def _kinds(settings: Settings) -> Sequence[PartitionKind]:
+    """Return the kinds of partitions that cut anything among so few nodes, if any does."""
+    count = settings.node_count
+    cutting = [kind for kind in settings.partition_kinds if count >= NODES_MIN.get(kind, 2)]
+    return cutting or settings.partition_kinds
 
 
 def some_nodes(nodes: Sequence[str], rng: Random) -> list[str]:

@@ -234,9 +234,13 @@ def colour_of(name: str) -> str:
     return _COLOURS.get(name, "c5")
 
 
+def latency_scale() -> Scale:
+    """Return the scale on which latencies are drawn, in milliseconds."""
+    return Scale(LATENCY_MIN_MS, LATENCY_MIN_MS * 10**LATENCY_DECADES, is_logarithmic=True)
+
+
 def latency_chart(found: Latencies, bins: Bins, troubles: Sequence[Trouble]) -> Markup:
     """Return where latencies lie: a heat map, medians by kind, the 99th percentile."""
-    scale = Scale(LATENCY_MIN_MS, LATENCY_MIN_MS * 10**LATENCY_DECADES, is_logarithmic=True)
 
     def tips(place: int) -> str:
         medians = ", ".join(
@@ -250,7 +254,7 @@ def latency_chart(found: Latencies, bins: Bins, troubles: Sequence[Trouble]) -> 
         return f"{place * bins.width_s:g} s: {medians or 'nothing'}{p99}{not_ok}"
 
     label = "latency of operations that ended ok"
-    frame = Frame((0.0, bins.end_s), scale, "ms", troubles, label)
+    frame = Frame((0.0, bins.end_s), latency_scale(), "ms", troubles, label)
     frame.layers.extend(_heat(found, frame, bins))
     colours = {}
     for kind, values in found.p50_ms.items():
