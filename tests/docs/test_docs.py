@@ -158,11 +158,11 @@ def test_every_command_is_in_the_readme(command: str) -> None:
 
 
 def test_every_option_is_in_the_documents() -> None:
+    documents = "".join(text_of(f"docs/{name}.md") for name in ("testing", "workbench", "broker"))
     for command in main.commands.values():
         for option in command.params:
             if isinstance(option, click.Option):
                 for name in (*option.opts, *option.secondary_opts):
-                    documents = text_of("docs/testing.md") + text_of("docs/broker.md")
                     assert f"`{name}" in documents, name
 
 

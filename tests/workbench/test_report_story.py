@@ -37,7 +37,7 @@ def test_story_of_a_skip_tells_who_sent_what_was_skipped_and_who_polled_over_it(
         "process 1 sent message 2 to key k, and was told offset 1",
         "process 1 polled key k and got offsets 0, 2",
     ]
-    assert story.missing == "Offsets 1 are missing from the poll."
+    assert story.missing == "Offset 1 is missing from the poll."
 
 
 def test_story_names_the_nodes_when_settings_tell_them(tmp_path: object) -> None:

@@ -66,11 +66,11 @@ class LiveSpectator:
 
     def say(self, line: str) -> None:
         """Print above what is shown; see `Spectator`."""
-        self._console.print(Text(line))
+        self._console.print(Text(line), soft_wrap=True)
 
     def echo(self, line: str) -> None:
         """Print a node's stderr; see `Spectator`."""
-        self._console.print(Text(line, style="dim"))
+        self._console.print(Text(line, style="dim"), soft_wrap=True)
 
     def begin(self, settings: Settings, traffic: Traffic) -> None:
         """Begin to draw; see `Spectator`."""

@@ -119,7 +119,7 @@ def _cell(x: int, y: int, message: Json, kind: str) -> Markup:
 
 
 def _label(step: Step) -> str:
-    who = step.who.removeprefix("process ").replace(", on ", " on ")
+    who = step.who.replace("process ", "p").replace(", on ", " on ")
     return f"{step.event.time / 1e9:.3f} s  {who}  {step.event.f}"
 
 

@@ -207,14 +207,15 @@ def ranges(offsets: Sequence[int], shown_max: int = 8) -> str:
 
 
 def _missing(anomaly: Anomaly) -> str:
-    offsets = ranges(anomaly.offsets)
     match anomaly.name:
-        case "lost-write":
-            return f"Offset {ranges(anomaly.offsets[:1])} is missing from every poll."
-        case "unseen":
-            return f"Offset {offsets} is missing from every poll." if offsets else ""
+        case "lost-write" | "unseen":
+            lost = anomaly.offsets[:1]
+            return f"Offset {lost[0]} is missing from every poll." if lost else ""
         case "poll-skip" | "int-poll-skip":
-            return f"Offsets {offsets} are missing from the poll."
+            is_one = len(anomaly.offsets) == 1
+            told = ranges(anomaly.offsets)
+            subject = f"Offset {told} is" if is_one else f"Offsets {told} are"
+            return f"{subject} missing from the poll."
         case _:
             return ""
 
