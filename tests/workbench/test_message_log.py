@@ -62,7 +62,9 @@ def test_message_log_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert len(list(read_messages(tmp_path / "m.gz"))) == 3
 
 
-@pytest.mark.parametrize("content", [b"no gzip", gzip.compress(b"no message\n")])
+@pytest.mark.parametrize(
+    "content", [b"no gzip", gzip.compress(b"no message\n")], ids=["no gzip", "no message"]
+)
 def test_message_log_that_is_none_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "m.gz").write_bytes(content)
     with pytest.raises(InvalidRequest, match="no messages can be read"):
