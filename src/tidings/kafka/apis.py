@@ -10,7 +10,15 @@ from typing import Any
 
 from tidings.kafka.broker import Broker, Context
 from tidings.kafka.codec import API_VERSIONS_KEY, Encoded
-from tidings.kafka.handlers import api_versions, cluster, configs, log_dirs, metadata, topics
+from tidings.kafka.handlers import (
+    api_versions,
+    cluster,
+    configs,
+    find_coordinator,
+    log_dirs,
+    metadata,
+    topics,
+)
 from tidings.kafka.schema import Entity
 
 Answer = Mapping[str, Any] | Encoded | None
@@ -68,6 +76,7 @@ def advertised(api: Api) -> int:
 
 APIS = (
     Api(3, "metadata", 0, 13, metadata.metadata),
+    Api(10, "find_coordinator", 0, 6, find_coordinator.find_coordinator),
     Api(API_VERSIONS_KEY, "api_versions", 0, 4, _api_versions),
     Api(19, "create_topics", 2, 7, topics.create_topics),
     Api(20, "delete_topics", 1, 6, topics.delete_topics),

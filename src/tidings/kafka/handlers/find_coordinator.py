@@ -1,0 +1,49 @@
+"""FindCoordinator: who coordinates a consumer group. This broker does, whatever the group.
+
+v1: transactional ids may be asked for as well; there are no transactions. v4: many keys at once.
+v6: share groups; there are none.
+"""
+
+from typing import Any
+
+from kio.schema.errors import ErrorCode
+
+from tidings.kafka.broker import Broker, Context
+from tidings.kafka.codec import field
+from tidings.kafka.schema import Entity
+
+_GROUP, _TRANSACTION = 0, 1
+
+_MANY_KEYS_FROM = 4
+
+_NOBODY: dict[str, Any] = {"node_id": -1, "host": "", "port": -1}
+
+
+async def find_coordinator(broker: Broker, context: Context, request: Entity) -> dict[str, Any]:
+    """Answer for one key, or for each of many."""
+    found = _coordinator(broker, context, field(request, "key_type", default=_GROUP))
+    if context.api_version < _MANY_KEYS_FROM:
+        return found
+    return {"coordinators": [{"key": key, **found} for key in request.coordinator_keys]}
+
+
+def _coordinator(broker: Broker, context: Context, key_type: int) -> dict[str, Any]:
+    if key_type == _GROUP:
+        return {
+            "error_code": ErrorCode.none,
+            "node_id": broker.settings.node_id,
+            "host": context.listener.host,
+            "port": context.listener.port,
+        }
+    if key_type == _TRANSACTION:
+        # The one code after which every client gives up at once.
+        return {
+            "error_code": ErrorCode.transactional_id_authorization_failed,
+            "error_message": "there are no transactions here; leave out the transactional id",
+            **_NOBODY,
+        }
+    return {
+        "error_code": ErrorCode.invalid_request,
+        "error_message": f"there are no coordinators for keys of type {key_type}",
+        **_NOBODY,
+    }
