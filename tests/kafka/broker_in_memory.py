@@ -15,6 +15,7 @@ from tidings.testing.clock import SimClock
 
 PEER = Peer("127.0.0.1", Address("broker.test", 9092))
 CORRELATION_ID = 7
+ANSWER_BYTES_MAX = 2**30
 CLUSTER_ID = "tidings-test-cluster"
 
 
@@ -56,5 +57,5 @@ def read_response(module: str, version: int, data: bytes) -> Entity:
 async def call(broker: Broker, module: str, version: int, **values: Any) -> Entity:
     """Ask a broker and return what it answers."""
     frame = memoryview(request_frame(module, version, values))
-    buffers = await answer(broker, PEER, accept(frame))
+    buffers = await answer(broker, PEER, accept(frame, broker.settings), ANSWER_BYTES_MAX)
     return read_response(module, version, b"".join(buffers))

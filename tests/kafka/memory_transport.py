@@ -13,6 +13,8 @@ class MemoryTransport(asyncio.Transport):
         self.sent = b""
         self.state = "open"
         self._is_paused = False
+        # What a real transport would say that the client has not read.
+        self.unsent_bytes = 0
 
     def write(self, data: Any) -> None:
         assert self.state == "open"
@@ -20,6 +22,9 @@ class MemoryTransport(asyncio.Transport):
 
     def writelines(self, list_of_data: Any) -> None:
         self.write(b"".join(list_of_data))
+
+    def get_write_buffer_size(self) -> int:
+        return self.unsent_bytes
 
     def close(self) -> None:
         self._end("closed")

@@ -14,7 +14,8 @@ from tidings.errors import Unavailable
 from tidings.kafka.apis import API_OF_KEY, Answer, Api
 from tidings.kafka.broker import Broker, Context
 from tidings.kafka.codec import Encoded
-from tidings.kafka.connection import Connection, Connections
+from tidings.kafka.connection import Connection
+from tidings.kafka.connections import Connections
 from tidings.kafka.schema import Entity
 from tidings.testing.loop import run
 
@@ -90,7 +91,7 @@ class Scene:
     def __init__(self, tasks: asyncio.TaskGroup, **settings: Any) -> None:
         self.tasks = tasks
         self.broker = broker_on(TopicsLog(a=1), **settings)
-        self.connections = Connections(self.broker.settings.connections_max)
+        self.connections = Connections(self.broker.settings)
         self.connection, self.transport = self.connect()
 
     def connect(self) -> tuple[Connection, MemoryTransport]:

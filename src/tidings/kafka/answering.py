@@ -19,6 +19,7 @@ from tidings.kafka.codec import (
     response_head,
 )
 from tidings.kafka.handlers import api_versions
+from tidings.kafka.settings import BrokerSettings
 
 Buffers = Sequence[bytes | memoryview]
 """What is sent, in order; empty if the client expects nothing."""
@@ -32,14 +33,14 @@ class Peer(NamedTuple):
 
 
 class Pending(NamedTuple):
-    """A request that waits for its turn."""
+    """A request whose turn comes."""
 
     api: Api
     prefix: Prefix
     frame: memoryview
 
 
-def accept(frame: memoryview) -> Pending:
+def accept(frame: memoryview, settings: BrokerSettings) -> Pending:
     """Return what a frame asks for, without reading more than its first bytes.
 
     Raises:
@@ -55,10 +56,15 @@ def accept(frame: memoryview) -> Pending:
             f"{api.module} is served in versions {api.lowest} to {api.highest}, "
             f"not {prefix.api_version}"
         )
+    if len(frame) > settings.other_request_bytes_max and not api.carries_records:
+        raise InvalidRequest(
+            f"a {api.module} request of {len(frame)} bytes; "
+            f"the limit is {settings.other_request_bytes_max}"
+        )
     return Pending(api, prefix, frame)
 
 
-async def answer(broker: Broker, peer: Peer, pending: Pending) -> Buffers:
+async def answer(broker: Broker, peer: Peer, pending: Pending, answer_bytes_max: int) -> Buffers:
     """Handle one request; return the whole response, size and header included.
 
     Raises:
@@ -68,7 +74,9 @@ async def answer(broker: Broker, peer: Peer, pending: Pending) -> Buffers:
     if not api.serves(prefix.api_version):
         return _unsupported_version(prefix)
     request = decode(api.module, prefix.api_version, frame)
-    context = Context(prefix.api_version, request.client_id, peer.host, peer.listener)
+    context = Context(
+        prefix.api_version, request.client_id, peer.host, peer.listener, answer_bytes_max
+    )
     return _response(api, prefix, await api.handler(broker, context, request.body))
 
 

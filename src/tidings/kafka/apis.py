@@ -57,7 +57,13 @@ class Api:
     """
 
     is_pipelined: bool = False
-    """Whether a request begins while earlier ones of this API, on its connection, are answered."""
+    """Whether a request begins while earlier ones of this API, on its connection, are at work.
+
+    Its handler must not await anything before it has put what it does in order.
+    """
+
+    carries_records: bool = False
+    """Whether a request is as large as its records, and not just some names and numbers."""
 
     def serves(self, version: int) -> bool:
         """Whether a request of this version is answered."""

@@ -1,8 +1,8 @@
 """What the handlers of all APIs work with."""
 
 from dataclasses import dataclass
-from typing import Any
 
+from tidings.engine.log import Log
 from tidings.kafka.settings import BrokerSettings
 from tidings.ports import Clock
 
@@ -19,9 +19,7 @@ class Address:
 class Broker:
     """One broker: its log, and what it was told."""
 
-    log: Any
-    """The engine's `Log`."""
-
+    log: Log
     clock: Clock
     settings: BrokerSettings
     cluster_id: str
@@ -36,3 +34,5 @@ class Context:
     client_host: str
     listener: Address
     """The address of this broker, as this client should know it."""
+    answer_bytes_max: int
+    """An answer with records should not be larger: the room that is left for what is unsent."""

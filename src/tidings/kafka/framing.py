@@ -10,6 +10,9 @@ from tidings.errors import InvalidRequest
 
 _SIZE = struct.Struct(">i")
 
+SIZE_BYTES = _SIZE.size
+"""What stands before each frame."""
+
 
 class FrameReader:
     """Cuts one stream into frames."""
@@ -21,7 +24,7 @@ class FrameReader:
         # The bytes in `_chunks`.
         self.buffered_bytes = 0
         # Nothing can be cut before this many bytes are there: a size, or size and frame.
-        self._wanted_bytes = _SIZE.size
+        self.wanted_bytes = _SIZE.size
 
     def feed(self, data: bytes) -> list[memoryview]:
         """Take the next bytes of the stream; return the frames that they complete, in order.
@@ -31,7 +34,7 @@ class FrameReader:
         """
         self._chunks.append(memoryview(data))
         self.buffered_bytes += len(data)
-        if self.buffered_bytes < self._wanted_bytes:
+        if self.buffered_bytes < self.wanted_bytes:
             return []
         return self._cut(self._joined())
 
@@ -43,11 +46,11 @@ class FrameReader:
     def _cut(self, data: memoryview) -> list[memoryview]:
         frames: list[memoryview] = []
         start, size = 0, len(data)
-        self._wanted_bytes = _SIZE.size
+        self.wanted_bytes = _SIZE.size
         while size - start >= _SIZE.size:
             end = start + _SIZE.size + self._frame_size(data, start)
             if end > size:
-                self._wanted_bytes = end - start
+                self.wanted_bytes = end - start
                 break
             frames.append(data[start + _SIZE.size : end])
             start = end

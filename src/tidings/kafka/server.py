@@ -4,7 +4,8 @@ import asyncio
 import socket
 
 from tidings.kafka.broker import Address, Broker
-from tidings.kafka.connection import Connection, Connections
+from tidings.kafka.connection import Connection
+from tidings.kafka.connections import Connections
 
 _BACKLOG = 1024
 """Connections that the system accepts before the broker has seen them."""
@@ -27,8 +28,9 @@ class Server:
         """Requests are handled in `tasks`, and never make them fail."""
         self._broker = broker
         self._tasks = tasks
-        self._connections = Connections(broker.settings.connections_max)
+        self._connections = Connections(broker.settings)
         self._listener: asyncio.Server | None = None
+        self._sweep: asyncio.Task[None] | None = None
 
     async def start(self, listening: socket.socket) -> Address:
         """Begin to serve on a socket from `listen`; return where that is."""
@@ -37,6 +39,7 @@ class Server:
             sock=listening,
             backlog=_BACKLOG,
         )
+        self._sweep = self._tasks.create_task(self._connections.sweep(), name="sweep")
         host, port = listening.getsockname()[:2]
         return Address(host, port)
 
@@ -44,4 +47,6 @@ class Server:
         """Take no more connections and requests; return when those at work are answered or cut."""
         if self._listener is not None:
             self._listener.close()
+        if self._sweep is not None:
+            self._sweep.cancel()
         await self._connections.drain(self._broker.settings.shutdown_patience_s)

@@ -35,7 +35,22 @@ class BrokerSettings:
     """The largest request of any other kind."""
 
     pipelined_requests_max: int = 16
-    """Requests of one connection that wait for their turn before the connection is not read."""
+    """Requests of one connection that wait, or are at work, before the connection is not read."""
+
+    pipelined_bytes_max: int = 16 * 1024 * 1024
+    """The same in bytes; one request more may go over it."""
+
+    memory_bytes_max: int = 256 * 1024 * 1024
+    """Requests received and answers not sent, of all connections together."""
+
+    idle_patience_s: float = 600.0
+    """A connection with nothing to do for so long is closed."""
+
+    stall_patience_s: float = 30.0
+    """How long a client may take to read what it is sent, or to send the rest of a request, …"""
+
+    stall_bytes_per_s: int = 50_000
+    """… and more for every so many bytes of it."""
 
     connections_max: int = 20_000
     """Connections at a time; more are closed at once."""

@@ -9,15 +9,13 @@ from typing import Any
 
 from kio.schema.errors import ErrorCode
 
+from tidings.core.topics import Topic
 from tidings.errors import TidingsError
 from tidings.kafka.broker import Broker, Context
 from tidings.kafka.codec import field
 from tidings.kafka.errors import code_of
 from tidings.kafka.schema import Entity
 from tidings.kafka.topic_names import name_refusal
-
-Topic = Any
-"""What the log's state knows of a topic."""
 
 LEADER_EPOCH = 0
 """Leadership never changes hands: every broker can append to every partition."""
