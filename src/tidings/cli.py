@@ -15,7 +15,7 @@ from typing import TypeVar
 import click
 
 import tidings
-from tidings.errors import InvalidRequest
+from tidings.errors import InvalidRequest, TidingsError
 
 _Command = TypeVar("_Command", bound=Callable[..., object])
 
@@ -416,6 +416,13 @@ def _address(
 
 
 @main.command()
+@click.option(
+    "--data",
+    type=click.Path(file_okay=False, path_type=Path),
+    default="tidings-data",
+    show_default=True,
+    help="The folder that keeps everything; made if it is not there.",
+)
 @click.option("--memory", is_flag=True, help="Keep everything in memory, and lose it at the end.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option(
@@ -446,6 +453,7 @@ def _address(
 )
 def serve(
     *,
+    data: Path,
     memory: bool,
     host: str,
     port: int,
@@ -454,8 +462,6 @@ def serve(
     partitions: int,
 ) -> None:
     """Be a broker that speaks Kafka's protocol, until SIGTERM or Ctrl-C."""
-    if not memory:
-        raise click.UsageError("Say --memory.")
     # kio imports hypothesis where that is installed, which takes longer than all else here.
     sys.modules.setdefault("hypothesis", None)  # type: ignore[arg-type] # as import documents it
     from tidings.kafka import serve as broker
@@ -470,6 +476,13 @@ def serve(
         num_partitions=partitions,
     )
     try:
-        broker.run(settings, broker.in_memory(), say=click.echo)
+        broker.run(settings, None if memory else data, say=click.echo)
     except InvalidRequest as error:
         raise click.UsageError(str(error)) from error
+    except TidingsError as error:
+        raise click.ClickException(str(error)) from error
+    except BaseExceptionGroup as group:
+        known, unknown = group.split(TidingsError)
+        if known is None or unknown is not None:
+            raise
+        raise click.ClickException(f"The broker had to stop: {known.exceptions}") from group

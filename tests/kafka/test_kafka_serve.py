@@ -7,9 +7,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from broker_in_memory import read_response, request_frame
+from kio.schema.errors import ErrorCode
 
 from tidings.kafka.schema import Entity
 
@@ -21,12 +23,12 @@ PATIENCE_S = 60.0
 @contextmanager
 def serving(*options: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """Run a broker; yield its process and port."""
-    command = [sys.executable, "-m", "tidings", "serve", "--memory", "--port", "0", *options]
+    command = [sys.executable, "-m", "tidings", "serve", "--port", "0", *(options or ["--memory"])]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout
             line = process.stdout.readline()
-            match = re.fullmatch(r"Tidings \S+ listens on 127\.0\.0\.1:(\d+).*\n", line)
+            match = re.fullmatch(r"Tidings \S+ listens on 127\.0\.0\.1:(\d+); .*\n", line)
             assert match, line
             yield process, int(match[1])
         finally:
@@ -68,3 +70,26 @@ def test_serve_on_a_port_in_use_says_what_to_do() -> None:
     assert ended.returncode == 2
     assert f"127.0.0.1:{port} already" in ended.stderr
     assert "--port" in ended.stderr
+
+
+def test_serve_finds_in_its_folder_what_a_killed_broker_acknowledged(tmp_path: Path) -> None:
+    options = ("--data", str(tmp_path / "data"))
+    with serving(*options) as (process, port), connect(port) as client:
+        created = ask(client, "metadata", 12, topics=[{"name": "news"}])
+        process.kill()
+        process.wait(PATIENCE_S)
+    with serving(*options) as (_, port), connect(port) as client:
+        found = ask(client, "metadata", 12, topics=None)
+    assert found.topics == created.topics
+    assert found.topics[0].error_code == ErrorCode.none
+    assert found.cluster_id == created.cluster_id
+
+
+def test_serve_on_a_folder_in_use_says_by_whom(tmp_path: Path) -> None:
+    with serving("--data", str(tmp_path)) as (process, _):
+        command = [sys.executable, "-m", "tidings", "serve", "--port", "0", "--data", str(tmp_path)]
+        ended = subprocess.run(
+            command, capture_output=True, text=True, check=False, timeout=PATIENCE_S
+        )
+    assert ended.returncode == 1
+    assert f"in use by process {process.pid}" in ended.stderr

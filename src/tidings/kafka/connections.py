@@ -2,8 +2,8 @@
 
 Memory is bounded without a deadlock: when what was received and is not answered, together with what
 is not sent, goes over the bound, no connection is read any more but one, the *favoured*, which is
-in the middle of a request. When it has that whole, another is favoured, until requests were answered
-and there is room for all. A favoured client that takes its time is cut off.
+in the middle of a request. When it has that whole, another is favoured, until requests were
+answered and there is room for all. A favoured client that takes its time is cut off.
 """
 
 import asyncio

@@ -5,8 +5,11 @@ import base64
 import errno
 import random
 import signal
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
 
 import tidings
 from tidings.clock import SystemClock
@@ -16,12 +19,29 @@ from tidings.kafka.broker import Address, Broker
 from tidings.kafka.server import Server, listen
 from tidings.kafka.settings import BrokerSettings
 from tidings.ports import BlobStore, OrderStore, Peers
+from tidings.stores.folder import open_folder
 from tidings.stores.memory import MemoryBlobStore, MemoryOrderStore
 
 
-@dataclass(frozen=True, slots=True)
-class Storage:
+class Storage(Protocol):
     """Where a broker keeps everything."""
+
+    @property
+    def order(self) -> OrderStore:
+        """The order store; nobody else writes to it."""
+
+    @property
+    def blobs(self) -> BlobStore:
+        """The blob store."""
+
+    @property
+    def cluster_id(self) -> str:
+        """22 characters that no other cluster has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Storage that ends with the process."""
 
     order: OrderStore
     blobs: BlobStore
@@ -42,25 +62,38 @@ class Alone:
 _alone: type[Peers] = Alone
 
 
-def in_memory() -> Storage:
-    """Return storage that ends with the process."""
-    cluster_id = base64.urlsafe_b64encode(random.Random().randbytes(16)).rstrip(b"=").decode()
-    return Storage(MemoryOrderStore(is_exclusive=True), MemoryBlobStore(), cluster_id)
-
-
-def run(settings: BrokerSettings, storage: Storage, *, say: Callable[[str], None]) -> None:
+def run(settings: BrokerSettings, data: Path | None, *, say: Callable[[str], None]) -> None:
     """Be a broker until SIGTERM or SIGINT; on uvloop where that is installed.
 
+    `data` is the data folder, which is made if it is not there; None: keep everything in memory.
+
     Raises:
-        InvalidRequest: The address cannot be listened on.
-        Corrupt: A store holds something else than what was put there (in an exception group).
+        InvalidRequest: The address cannot be listened on, or the folder is of something else.
+        Unavailable: The folder cannot be used; another process may have it open.
+        Corrupt: A store holds something else than what was put there. While the broker runs, this
+            comes in an exception group.
     """
+    place = str(data) if data else "memory, which ends with this process"
 
     def say_ready(address: Address) -> None:
-        say(f"Tidings {tidings.__version__} listens on {address.host}:{address.port}")
+        where = f"{address.host}:{address.port}"
+        say(f"Tidings {tidings.__version__} listens on {where}; everything is in {place}")
 
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(serve(storage, settings, say_ready=say_ready))
+        runner.run(_open_and_serve(settings, data, say_ready))
+
+
+async def _open_and_serve(
+    settings: BrokerSettings, data: Path | None, say_ready: Callable[[Address], None]
+) -> None:
+    async with open_folder(data, random.Random()) if data else _in_memory() as storage:
+        await serve(storage, settings, say_ready=say_ready)
+
+
+@asynccontextmanager
+async def _in_memory() -> AsyncIterator[Memory]:
+    cluster_id = base64.urlsafe_b64encode(random.Random().randbytes(16)).decode().rstrip("=")
+    yield Memory(MemoryOrderStore(is_exclusive=True), MemoryBlobStore(), cluster_id)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
