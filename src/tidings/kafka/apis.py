@@ -14,9 +14,15 @@ from tidings.kafka.handlers import (
     api_versions,
     cluster,
     configs,
+    delete_records,
+    fetch,
     find_coordinator,
+    init_producer_id,
+    list_offsets,
     log_dirs,
     metadata,
+    offset_for_leader_epoch,
+    produce,
     topics,
 )
 from tidings.kafka.schema import Entity
@@ -81,11 +87,18 @@ def advertised(api: Api) -> int:
 
 
 APIS = (
+    # librdkafka compresses nothing for a broker that does not know the versions that are gone.
+    Api(0, "produce", 3, 13, produce.produce, advertised_from=0, is_pipelined=True),
+    Api(1, "fetch", 4, 18, fetch.fetch),
+    Api(2, "list_offsets", 1, 11, list_offsets.list_offsets),
     Api(3, "metadata", 0, 13, metadata.metadata),
     Api(10, "find_coordinator", 0, 6, find_coordinator.find_coordinator),
     Api(API_VERSIONS_KEY, "api_versions", 0, 4, _api_versions),
     Api(19, "create_topics", 2, 7, topics.create_topics),
     Api(20, "delete_topics", 1, 6, topics.delete_topics),
+    Api(21, "delete_records", 0, 2, delete_records.delete_records),
+    Api(22, "init_producer_id", 0, 6, init_producer_id.init_producer_id),
+    Api(23, "offset_for_leader_epoch", 2, 4, offset_for_leader_epoch.offset_for_leader_epoch),
     Api(32, "describe_configs", 1, 4, configs.describe_configs),
     Api(33, "alter_configs", 0, 2, configs.alter_configs),
     Api(35, "describe_log_dirs", 1, 4, log_dirs.describe_log_dirs),

@@ -1,6 +1,8 @@
 """What the handlers of all APIs work with."""
 
-from dataclasses import dataclass
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 from tidings.engine.log import Log
 from tidings.kafka.settings import BrokerSettings
@@ -23,6 +25,9 @@ class Broker:
     clock: Clock
     settings: BrokerSettings
     cluster_id: str
+
+    fetch_turns: Iterator[int] = field(default_factory=itertools.count)
+    """Counts Fetch requests: each looks at another one of its partitions first."""
 
 
 @dataclass(frozen=True, slots=True)

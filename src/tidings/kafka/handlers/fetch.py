@@ -1,0 +1,180 @@
+"""Fetch: reads partitions until there is enough, or the client has waited long enough (KIP-74).
+
+A request gets at least one batch if any of its partitions has one, however small its limits; that
+holds for the request, not for each partition. Batches are whole: an offset in the middle of one
+gets all of it, and clients skip what they did not ask for.
+
+There are no fetch sessions (KIP-227): every answer has session id 0, which tells clients to ask for
+everything each time. Nothing is transactional, so the last stable offset is the high watermark.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from kio.schema.errors import ErrorCode
+
+from tidings.core.state import State
+from tidings.engine.log import Log
+from tidings.errors import TidingsError
+from tidings.kafka.broker import Broker, Context
+from tidings.kafka.codec import Encoded, field
+from tidings.kafka.errors import code_of
+from tidings.kafka.fetch_response import (
+    FetchedBatch,
+    FetchedPartition,
+    FetchedTopic,
+    encode,
+)
+from tidings.kafka.partitions import (
+    NO_LEADER_EPOCH,
+    NamedTopic,
+    check_leader_epoch,
+    named_topic,
+)
+from tidings.kafka.schema import Entity
+from tidings.types import Offset, TopicPartition
+
+FETCH_BYTES_MAX = 55 * 1024 * 1024
+"""The record bytes in one response, whatever the client asks for; one batch more may go over."""
+
+_FULL_FETCH_EPOCHS = (0, -1)
+"""Of a client that asks for a session, and of one that wants none or ends one."""
+
+_READ_COMMITTED = 1
+
+
+class _Wanted(NamedTuple):
+    """One partition of a request."""
+
+    topic: NamedTopic
+    partition: int
+    offset: Offset
+    size_bytes_max: int
+    leader_epoch: int
+
+    @property
+    def name(self) -> TopicPartition:
+        return TopicPartition(self.topic.name, self.partition)
+
+
+async def fetch(broker: Broker, context: Context, request: Entity) -> Encoded:
+    """Return record batches, or what is wrong with the asking."""
+    lists_aborted = request.isolation_level == _READ_COMMITTED
+    error_code = _check_session(request)
+    if error_code != ErrorCode.none:
+        return Encoded(encode(context.api_version, (), error_code=error_code))
+    wanted = _wanted(broker.log.state, request)
+    first = next(broker.fetch_turns) % len(wanted) if wanted else 0
+    fetched = await _fetch_patiently(broker.log, request, wanted, first)
+    topics = _by_topic(wanted, fetched)
+    return Encoded(encode(context.api_version, topics, lists_aborted=lists_aborted))
+
+
+def _check_session(request: Entity) -> ErrorCode:
+    if field(request, "session_epoch", _FULL_FETCH_EPOCHS[0]) in _FULL_FETCH_EPOCHS:
+        return ErrorCode.none
+    return ErrorCode.fetch_session_id_not_found
+
+
+def _wanted(state: State, request: Entity) -> list[_Wanted]:
+    wanted = []
+    for topic_data in request.topics:
+        topic = named_topic(state, topic_data, "topic")
+        for data in topic_data.partitions:
+            epoch = field(data, "current_leader_epoch", NO_LEADER_EPOCH)
+            wanted.append(
+                _Wanted(
+                    topic,
+                    data.partition,
+                    Offset(data.fetch_offset),
+                    data.partition_max_bytes,
+                    epoch,
+                )
+            )
+    return wanted
+
+
+async def _fetch_patiently(
+    log: Log, request: Entity, wanted: Sequence[_Wanted], first: int
+) -> list[FetchedPartition]:
+    """Fetch until there are `min_bytes`, something is wrong, or the time is up."""
+    fetched = await _fetch_all(log, request, wanted, first)
+    wait_s = request.max_wait.total_seconds()
+    if wait_s <= 0 or _is_enough(fetched, request.min_bytes):
+        return fetched
+    try:
+        async with asyncio.timeout(wait_s):
+            with log.watch([item.name for item in wanted]) as watch:
+                while True:
+                    fetched = await _fetch_all(log, request, wanted, first)
+                    if _is_enough(fetched, request.min_bytes):
+                        return fetched
+                    await watch.wait()
+    except TimeoutError:
+        return fetched
+
+
+def _is_enough(fetched: Sequence[FetchedPartition], min_bytes: int) -> bool:
+    if any(partition.error_code != ErrorCode.none for partition in fetched):
+        return True
+    return not fetched or sum(partition.size_bytes for partition in fetched) >= min_bytes
+
+
+async def _fetch_all(
+    log: Log, request: Entity, wanted: Sequence[_Wanted], first: int
+) -> list[FetchedPartition]:
+    """Fetch from every partition once, in a circle that begins at the one numbered `first`.
+
+    The beginning moves from request to request, so that no partition always gets what the others
+    left of the request's bytes.
+    """
+    left_bytes = min(request.max_bytes, FETCH_BYTES_MAX)
+    fetched: list[FetchedPartition | None] = [None] * len(wanted)
+    is_first = True
+    for turn in range(first, first + len(wanted)):
+        place = turn % len(wanted)
+        partition = await _fetch_one(log, wanted[place], left_bytes, may_exceed=is_first)
+        fetched[place] = partition
+        left_bytes -= partition.size_bytes
+        is_first = is_first and not partition.batches
+    return [partition for partition in fetched if partition is not None]
+
+
+async def _fetch_one(
+    log: Log, item: _Wanted, left_bytes: int, *, may_exceed: bool
+) -> FetchedPartition:
+    """Fetch from one partition; with `may_exceed` at least one batch, if there is one."""
+    if not log.state.has_partition(item.name):
+        return FetchedPartition(item.partition, item.topic.unknown)
+    epoch_code = check_leader_epoch(item.leader_epoch)
+    if epoch_code != ErrorCode.none:
+        return FetchedPartition(item.partition, epoch_code)
+    size_bytes_max = min(item.size_bytes_max, left_bytes)
+    batches: list[FetchedBatch] = []
+    is_at_end = item.offset == log.state.end_offset(item.name)
+    if not is_at_end and (size_bytes_max > 0 or may_exceed):
+        try:
+            batches = await _read(log, item, size_bytes_max)
+        except TidingsError as error:
+            return FetchedPartition(item.partition, code_of(error))
+    if batches and not may_exceed and len(batches[0].data) > size_bytes_max:
+        batches = []
+    end = log.state.end_offset(item.name)
+    start = log.state.log_start_offset(item.name)
+    return FetchedPartition(item.partition, ErrorCode.none, end, end, start, batches)
+
+
+async def _read(log: Log, item: _Wanted, size_bytes_max: int) -> list[FetchedBatch]:
+    found = await log.fetch(item.name, item.offset, max(size_bytes_max, 0))
+    return [FetchedBatch(batch.base_offset, batch.data) for batch in found]
+
+
+def _by_topic(wanted: Sequence[_Wanted], fetched: Sequence[FetchedPartition]) -> list[FetchedTopic]:
+    """Group what was fetched as the request did."""
+    topics: list[tuple[NamedTopic, list[FetchedPartition]]] = []
+    for item, partition in zip(wanted, fetched, strict=True):
+        if not topics or topics[-1][0] is not item.topic:
+            topics.append((item.topic, []))
+        topics[-1][1].append(partition)
+    return [FetchedTopic(topic.name, topic.topic_id, parts) for topic, parts in topics]

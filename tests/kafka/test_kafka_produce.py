@@ -1,0 +1,276 @@
+import asyncio
+import uuid
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from batches_made import FIRST_MS, MadeRecord, batch_of
+from broker_in_memory import PEER, broker_on, call, request_frame
+from kio.schema.errors import ErrorCode
+from records_log import RecordsLog
+
+from tidings.errors import (
+    Fenced,
+    Indeterminate,
+    InvalidRequest,
+    OutOfOrderSequence,
+    TidingsError,
+    Unavailable,
+)
+from tidings.kafka.answering import accept, answer
+from tidings.kafka.broker import Broker
+from tidings.kafka.handlers.produce import TIMEOUT_S_MIN
+from tidings.kafka.record_batch import read_header
+from tidings.testing.loop import run
+from tidings.types import Offset, TopicPartition
+
+A0 = TopicPartition("a", 0)
+GOOD = batch_of([MadeRecord(5), MadeRecord(7)])
+BAD = GOOD[:-1] + b"?"
+VERSIONS = range(3, 14)
+HOUR_MS = 60 * 60 * 1000
+
+
+def body(*records: bytes | None, acks: int = -1, topic: str = "a", **more: Any) -> dict[str, Any]:
+    """Return a request that has one item of `records` for each partition from 0 on."""
+    partitions = [{"index": index, "records": data} for index, data in enumerate(records)]
+    topic_id = uuid.UUID(int=1 if topic == "a" else 9)
+    topics = [{"name": topic, "topic_id": topic_id, "partition_data": partitions}]
+    return {"acks": acks, "timeout": 5000, "topic_data": topics, **more}
+
+
+def produce(
+    log: RecordsLog, *records: bytes | None, version: int = 9, **more: Any
+) -> list[dict[str, Any]]:
+    """Produce to the partitions from 0 on; return what the answer says of each."""
+    response = run(call(broker_on(log), "produce", version, **body(*records, **more)))
+    (topic,) = response.responses
+    return [fields(partition) for partition in topic.partition_responses]
+
+
+def fields(partition: Any) -> dict[str, Any]:
+    return {
+        "code": partition.error_code,
+        "offset": partition.base_offset,
+        "start": getattr(partition, "log_start_offset", None),
+        "text": getattr(partition, "error_message", None),
+        "time": partition.log_append_time,
+    }
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_produce_of_two_batches_appends_them_at_once(version: int) -> None:
+    log = RecordsLog(a=2)
+    log.add(A0, GOOD)
+    answers = produce(log, GOOD, batch_of(), version=version)
+    assert [(one["code"], one["offset"]) for one in answers] == [
+        (ErrorCode.none, 2),
+        (ErrorCode.none, 0),
+    ]
+    (batches,) = log.appended
+    assert [(new.partition.partition, new.record_count) for new in batches] == [(0, 2), (1, 1)]
+    assert batches[0].data == GOOD
+    assert batches[0].max_timestamp_ms == 7
+    assert batches[0].producer is None
+
+
+@pytest.mark.parametrize("acks", [-1, 1])
+def test_produce_with_acknowledgement_gets_one(acks: int) -> None:
+    assert produce(RecordsLog(a=1), GOOD, acks=acks)[0]["code"] == ErrorCode.none
+
+
+@pytest.mark.parametrize("acks", [2, -2])
+def test_produce_with_strange_acks_is_refused(acks: int) -> None:
+    log = RecordsLog(a=1)
+    (one,) = produce(log, GOOD, acks=acks)
+    assert (one["code"], one["offset"]) == (ErrorCode.invalid_required_acks, -1)
+    assert log.appended == []
+
+
+def test_produce_of_a_bad_batch_leaves_the_others_alone() -> None:
+    log = RecordsLog(a=3)
+    bad, good, unknown = produce(log, BAD, GOOD, GOOD, version=8)[:3]
+    assert (bad["code"], bad["offset"], bad["start"]) == (ErrorCode.corrupt_message, -1, -1)
+    assert "CRC" in bad["text"]
+    assert (good["code"], good["offset"], good["start"], good["text"]) == (
+        ErrorCode.none,
+        0,
+        0,
+        None,
+    )
+    assert unknown["code"] == ErrorCode.none
+
+
+def test_produce_to_what_does_not_exist_says_so() -> None:
+    log = RecordsLog(a=1)
+    known, unknown = produce(log, GOOD, GOOD)
+    assert known["code"] == ErrorCode.none
+    assert (unknown["code"], unknown["offset"]) == (ErrorCode.unknown_topic_or_partition, -1)
+    (topic,) = produce(log, GOOD, topic="nowhere")
+    assert topic["code"] == ErrorCode.unknown_topic_or_partition
+    (by_id,) = produce(log, GOOD, topic="nowhere", version=13)
+    assert by_id["code"] == ErrorCode.unknown_topic_id
+
+
+def test_produce_by_topic_id_is_answered_by_topic_id() -> None:
+    log = RecordsLog(a=1)
+    response = run(call(broker_on(log), "produce", 13, **body(GOOD)))
+    assert response.responses[0].topic_id == uuid.UUID(int=1)
+    assert log.appended[0][0].partition == A0
+
+
+def test_produce_with_a_transactional_id_is_refused() -> None:
+    log = RecordsLog(a=1)
+    (one,) = produce(log, GOOD, transactional_id="tx")
+    assert one["code"] == ErrorCode.transactional_id_authorization_failed
+    assert log.appended == []
+
+
+def test_produce_beyond_the_topics_size_limit_is_refused() -> None:
+    log = RecordsLog(a=1)
+    log.state.topics["a"].configs = {"max.message.bytes": str(len(GOOD) - 1)}
+    assert produce(log, GOOD)[0]["code"] == ErrorCode.message_too_large
+    log.state.topics["a"].configs = {"max.message.bytes": str(len(GOOD))}
+    assert produce(log, GOOD)[0]["code"] == ErrorCode.none
+
+
+def test_produce_beyond_the_default_size_limit_is_refused() -> None:
+    near = 1024 * 1024 - 200
+    largest = near + 1024 * 1024 + 12 - len(batch_of([MadeRecord(0, bytes(near))]))
+    log = RecordsLog(a=1)
+    assert produce(log, batch_of([MadeRecord(0, bytes(largest))]))[0]["code"] == ErrorCode.none
+    too_large = batch_of([MadeRecord(0, bytes(largest + 1))])
+    assert produce(log, too_large)[0]["code"] == ErrorCode.message_too_large
+
+
+def test_produce_with_log_append_time_sets_the_time() -> None:
+    log = RecordsLog(a=1)
+    log.state.topics["a"].configs = {"message.timestamp.type": "LogAppendTime"}
+    broker = broker_on(log)
+    now_ms = broker.clock.now_ms()
+    response = run(call(broker, "produce", 9, **body(batch_of([MadeRecord(now_ms + 2 * HOUR_MS)]))))
+    (partition,) = response.responses[0].partition_responses
+    assert partition.log_append_time.timestamp() * 1000 == now_ms
+    stored = log.appended[0][0]
+    assert stored.max_timestamp_ms == now_ms
+    assert read_header(stored.data).has_log_append_time
+
+
+def test_produce_with_create_time_tells_no_time() -> None:
+    assert produce(RecordsLog(a=1), GOOD)[0]["time"] is None
+
+
+@pytest.mark.parametrize(
+    ("configs", "delta_ms", "code"),
+    [
+        ({}, HOUR_MS, ErrorCode.none),
+        ({}, HOUR_MS + 1, ErrorCode.invalid_timestamp),
+        ({"message.timestamp.after.max.ms": "10"}, 11, ErrorCode.invalid_timestamp),
+        ({"message.timestamp.after.max.ms": "10"}, 10, ErrorCode.none),
+        ({"message.timestamp.before.max.ms": "10"}, -11, ErrorCode.invalid_timestamp),
+        ({"message.timestamp.before.max.ms": "10"}, -10, ErrorCode.none),
+    ],
+)
+def test_produce_of_a_record_far_from_now_is_refused(
+    configs: Mapping[str, str], delta_ms: int, code: ErrorCode
+) -> None:
+    log = RecordsLog(a=1)
+    log.state.topics["a"].configs = dict(configs)
+    now_ms = broker_on(log).clock.now_ms()
+    records = [MadeRecord(now_ms), MadeRecord(now_ms + delta_ms)]
+    assert produce(log, batch_of(records))[0]["code"] == code
+
+
+def test_produce_of_records_that_cannot_be_read_is_refused_where_their_times_matter() -> None:
+    log = RecordsLog(a=1)
+    log.state.topics["a"].configs = {"message.timestamp.before.max.ms": "10"}
+    nonsense = batch_of([MadeRecord(FIRST_MS)], attributes=4, payload=b"no zstd")
+    assert produce(log, nonsense)[0]["code"] == ErrorCode.invalid_record
+
+
+def test_produce_of_an_idempotent_producer_passes_its_stamp_on() -> None:
+    log = RecordsLog(a=1)
+    produce(log, batch_of(producer=(4, 2, 17)))
+    stamp = log.appended[0][0].producer
+    assert stamp is not None
+    assert (stamp.producer_id, stamp.epoch, stamp.base_sequence) == (4, 2, 17)
+
+
+def test_produce_of_a_duplicate_gets_the_first_offset() -> None:
+    log = RecordsLog(a=1)
+    log.refusals = [Offset(42)]
+    assert produce(log, GOOD)[0]["offset"] == 42
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (OutOfOrderSequence("gap"), ErrorCode.out_of_order_sequence_number),
+        (Fenced("old"), ErrorCode.invalid_producer_epoch),
+    ],
+)
+def test_produce_that_the_log_refuses_leaves_the_others_alone(
+    error: TidingsError, code: ErrorCode
+) -> None:
+    log = RecordsLog(a=2)
+    log.refusals = [error]
+    refused, good = produce(log, GOOD, GOOD)
+    assert (refused["code"], refused["offset"]) == (code, -1)
+    assert good["code"] == ErrorCode.none
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (Unavailable("full"), ErrorCode.kafka_storage_error),
+        (Indeterminate("who knows"), ErrorCode.request_timed_out),
+    ],
+)
+def test_produce_that_fails_as_a_whole_fails_for_each_partition(
+    error: TidingsError, code: ErrorCode
+) -> None:
+    log = RecordsLog(a=2)
+    log.error = error
+    answers = produce(log, GOOD, GOOD)
+    assert [(one["code"], one["offset"], one["start"]) for one in answers] == [(code, -1, -1)] * 2
+
+
+@pytest.mark.parametrize(("timeout_ms", "waited_s"), [(5000, 5.0), (0, TIMEOUT_S_MIN)])
+def test_produce_without_an_outcome_times_out(timeout_ms: int, waited_s: float) -> None:
+    log = RecordsLog(a=1)
+    log.is_stuck = True
+
+    async def scenario() -> tuple[Any, float]:
+        loop = asyncio.get_running_loop()
+        start = loop.time()
+        values = {**body(GOOD), "timeout": timeout_ms}
+        return await call(broker_on(log), "produce", 9, **values), loop.time() - start
+
+    response, waited = run(scenario())
+    (partition,) = response.responses[0].partition_responses
+    assert (partition.error_code, partition.base_offset) == (ErrorCode.request_timed_out, -1)
+    assert waited == waited_s
+
+
+def ask_without_acknowledgement(broker: Broker, data: bytes) -> list[bytes | memoryview]:
+    frame = request_frame("produce", 9, body(data, acks=0))
+    return list(run(answer(broker, PEER, accept(memoryview(frame)))))
+
+
+def test_produce_without_acknowledgement_is_appended_and_not_answered() -> None:
+    log = RecordsLog(a=1)
+    assert ask_without_acknowledgement(broker_on(log), GOOD) == []
+    assert log.state.end_offset(A0) == 2
+
+
+def test_produce_without_acknowledgement_that_fails_closes_the_connection() -> None:
+    with pytest.raises(InvalidRequest, match="CRC"):
+        ask_without_acknowledgement(broker_on(RecordsLog(a=1)), BAD)
+
+
+def test_produce_of_nothing_is_answered_with_nothing() -> None:
+    values = {"acks": -1, "timeout": 100, "topic_data": []}
+    response = run(call(broker_on(RecordsLog(a=1)), "produce", 9, **values))
+    assert response.responses == ()
+    assert response.throttle_time == timedelta(0)
