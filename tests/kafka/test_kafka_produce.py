@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from batches_made import FIRST_MS, MadeRecord, batch_of
-from broker_in_memory import PEER, broker_on, call, request_frame
+from broker_in_memory import ANSWER_BYTES_MAX, PEER, broker_on, call, request_frame
 from kio.schema.errors import ErrorCode
 from records_log import RecordsLog
 
@@ -255,7 +255,8 @@ def test_produce_without_an_outcome_times_out(timeout_ms: int, waited_s: float) 
 
 def ask_without_acknowledgement(broker: Broker, data: bytes) -> list[bytes | memoryview]:
     frame = request_frame("produce", 9, body(data, acks=0))
-    return list(run(answer(broker, PEER, accept(memoryview(frame)))))
+    pending = accept(memoryview(frame), broker.settings)
+    return list(run(answer(broker, PEER, pending, ANSWER_BYTES_MAX)))
 
 
 def test_produce_without_acknowledgement_is_appended_and_not_answered() -> None:

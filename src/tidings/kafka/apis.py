@@ -88,7 +88,16 @@ def advertised(api: Api) -> int:
 
 APIS = (
     # librdkafka compresses nothing for a broker that does not know the versions that are gone.
-    Api(0, "produce", 3, 13, produce.produce, advertised_from=0, is_pipelined=True),
+    Api(
+        0,
+        "produce",
+        3,
+        13,
+        produce.produce,
+        advertised_from=0,
+        is_pipelined=True,
+        carries_records=True,
+    ),
     Api(1, "fetch", 4, 18, fetch.fetch),
     Api(2, "list_offsets", 1, 11, list_offsets.list_offsets),
     Api(3, "metadata", 0, 13, metadata.metadata),

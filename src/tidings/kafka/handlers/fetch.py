@@ -35,9 +35,6 @@ from tidings.kafka.partitions import (
 from tidings.kafka.schema import Entity
 from tidings.types import Offset, TopicPartition
 
-FETCH_BYTES_MAX = 55 * 1024 * 1024
-"""The record bytes in one response, whatever the client asks for; one batch more may go over."""
-
 _FULL_FETCH_EPOCHS = (0, -1)
 """Of a client that asks for a session, and of one that wants none or ends one."""
 
@@ -58,6 +55,18 @@ class _Wanted(NamedTuple):
         return TopicPartition(self.topic.name, self.partition)
 
 
+class _Turn(NamedTuple):
+    """What one request may take, and from whom first."""
+
+    wanted: Sequence[_Wanted]
+    first: int
+    """The place of the partition that is looked at first.
+
+    It moves from request to request, so that no partition always gets what the others left.
+    """
+    size_bytes_max: int
+
+
 async def fetch(broker: Broker, context: Context, request: Entity) -> Encoded:
     """Return record batches, or what is wrong with the asking."""
     lists_aborted = request.isolation_level == _READ_COMMITTED
@@ -66,7 +75,8 @@ async def fetch(broker: Broker, context: Context, request: Entity) -> Encoded:
         return Encoded(encode(context.api_version, (), error_code=error_code))
     wanted = _wanted(broker.log.state, request)
     first = next(broker.fetch_turns) % len(wanted) if wanted else 0
-    fetched = await _fetch_patiently(broker.log, request, wanted, first)
+    turn = _Turn(wanted, first, min(request.max_bytes, context.answer_bytes_max))
+    fetched = await _fetch_patiently(broker.log, request, turn)
     topics = _by_topic(wanted, fetched)
     return Encoded(encode(context.api_version, topics, lists_aborted=lists_aborted))
 
@@ -95,19 +105,17 @@ def _wanted(state: State, request: Entity) -> list[_Wanted]:
     return wanted
 
 
-async def _fetch_patiently(
-    log: Log, request: Entity, wanted: Sequence[_Wanted], first: int
-) -> list[FetchedPartition]:
+async def _fetch_patiently(log: Log, request: Entity, turn: _Turn) -> list[FetchedPartition]:
     """Fetch until there are `min_bytes`, something is wrong, or the time is up."""
-    fetched = await _fetch_all(log, request, wanted, first)
+    fetched = await _fetch_all(log, turn)
     wait_s = request.max_wait.total_seconds()
     if wait_s <= 0 or _is_enough(fetched, request.min_bytes):
         return fetched
     try:
         async with asyncio.timeout(wait_s):
-            with log.watch([item.name for item in wanted]) as watch:
+            with log.watch([item.name for item in turn.wanted]) as watch:
                 while True:
-                    fetched = await _fetch_all(log, request, wanted, first)
+                    fetched = await _fetch_all(log, turn)
                     if _is_enough(fetched, request.min_bytes):
                         return fetched
                     await watch.wait()
@@ -121,24 +129,18 @@ def _is_enough(fetched: Sequence[FetchedPartition], min_bytes: int) -> bool:
     return not fetched or sum(partition.size_bytes for partition in fetched) >= min_bytes
 
 
-async def _fetch_all(
-    log: Log, request: Entity, wanted: Sequence[_Wanted], first: int
-) -> list[FetchedPartition]:
-    """Fetch from every partition once, in a circle that begins at the one numbered `first`.
-
-    The beginning moves from request to request, so that no partition always gets what the others
-    left of the request's bytes.
-    """
-    left_bytes = min(request.max_bytes, FETCH_BYTES_MAX)
-    fetched: list[FetchedPartition | None] = [None] * len(wanted)
-    is_first = True
-    for turn in range(first, first + len(wanted)):
-        place = turn % len(wanted)
-        partition = await _fetch_one(log, wanted[place], left_bytes, may_exceed=is_first)
+async def _fetch_all(log: Log, turn: _Turn) -> list[FetchedPartition]:
+    """Fetch from every partition once, in a circle that begins at the first of this turn."""
+    left_bytes = turn.size_bytes_max
+    fetched: dict[int, FetchedPartition] = {}
+    has_batch = False
+    for step in range(len(turn.wanted)):
+        place = (turn.first + step) % len(turn.wanted)
+        partition = await _fetch_one(log, turn.wanted[place], left_bytes, may_exceed=not has_batch)
         fetched[place] = partition
         left_bytes -= partition.size_bytes
-        is_first = is_first and not partition.batches
-    return [partition for partition in fetched if partition is not None]
+        has_batch = has_batch or bool(partition.batches)
+    return [fetched[place] for place in range(len(turn.wanted))]
 
 
 async def _fetch_one(
