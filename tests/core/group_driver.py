@@ -86,6 +86,16 @@ class Driver:
                     self.answered(body)
                 case Save(document):
                     self.saved.append(decode_group(encode_group(document)))
+        self.check_waiting()
+
+    def check_waiting(self) -> None:
+        """Who does not wait has a deadline, and nobody is forgotten who does."""
+        waiting = 0
+        for member in self.group.members.all():
+            is_waiting = member.join_ticket is not None or member.sync_ticket is not None
+            assert is_waiting or member.deadline_ms is not None, f"M4: {member}"
+            waiting += is_waiting
+        assert not waiting or self.group.next_deadline_ms is not None, "M5: no deadline"
 
     def answered(self, body: Body) -> None:
         """Look at an answer when it is given."""

@@ -141,6 +141,18 @@ def test_heartbeat_of_a_generation_that_waits_for_its_assignment_is_welcome() ->
     assert driver.heartbeat("a", 1) is GroupError.NONE
 
 
+def test_member_that_waits_stays_though_it_was_heard_of_long_ago() -> None:
+    driver = Driver()
+    generation = driver.form("a", "b")
+    waiting = driver.join(join_request("a"))
+    driver.heartbeat("a", generation)
+    for _ in range(4):
+        driver.wait(SESSION_MS // 2)
+        driver.heartbeat("b", generation)
+    assert waiting in driver.asked
+    assert "a" in driver.group.members
+
+
 @pytest.mark.parametrize(
     ("member_id", "generation", "error"),
     [
@@ -284,6 +296,28 @@ def test_generation_that_waits_for_its_assignment_goes_on_after_a_restart() -> N
     waiting = driver.fetch_assignment("b", 3)
     driver.assign("a", 3, b=b"2")
     assert driver.synced(waiting).assignment == b"2"
+
+
+def test_leader_that_never_assigns_is_given_up_after_a_restart_too() -> None:
+    driver = Driver()
+    driver.form("a", "b")
+    driver.join(join_request("a"))
+    driver.join(join_request("b"))
+    driver.restart()
+    waiting = driver.fetch_assignment("b", 3)
+    for _ in range(REBALANCE_MS // SESSION_MS * 2):
+        driver.heartbeat("a", 3)
+        driver.wait(SESSION_MS // 2)
+    assert driver.error(waiting) is GroupError.REBALANCE_IN_PROGRESS
+
+
+def test_new_generation_has_no_assignments_of_the_old() -> None:
+    driver = Driver()
+    driver.form("a", "b")
+    driver.join(join_request("a"))
+    assert [member.assignment for member in driver.group.document.members] == [b"a", b"b"]
+    driver.join(join_request("b"))
+    assert [member.assignment for member in driver.saved[-1].members] == [b"", b""]
 
 
 def test_empty_group_goes_on_counting_after_a_restart() -> None:

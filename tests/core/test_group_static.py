@@ -107,6 +107,17 @@ def test_static_member_that_changes_the_agreed_protocol_lets_everybody_join_agai
     assert driver.joined(ticket).protocol == "y"
 
 
+def test_static_member_that_comes_back_tips_no_tie_of_votes() -> None:
+    driver = Driver()
+    driver.join(join_request(new="a", instance="i1", knows=protocols("x", "y")))
+    driver.join(join_request(new="b", instance="i2", knows=protocols("y", "x")))
+    driver.join(join_request("a", instance="i1", knows=protocols("x", "y")))
+    driver.fetch_assignment("b", 2, "i2")
+    driver.assign("a", 2)
+    ticket = driver.join(join_request(new="a2", instance="i1", knows=protocols("x", "y")))
+    assert (driver.joined(ticket).generation, driver.joined(ticket).protocol) == (2, "x")
+
+
 def test_static_member_that_comes_back_before_the_assignment_lets_everybody_join_again() -> None:
     driver, generation = grown("a", "b")
     driver.join(join_request("a", instance="i1"))

@@ -40,6 +40,8 @@ _INTEGERS = {
     "int32": 32,
     "int64": 64,
     "timedelta_i32": 32,
+    # As far as kio is exact.
+    "timedelta_i64": 40,
     "datetime_i64": 40,
 }
 

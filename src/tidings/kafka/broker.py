@@ -1,10 +1,15 @@
 """What the handlers of all APIs work with."""
 
+import asyncio
 import itertools
+import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from tidings.core.membership.generations import GroupLimits
 from tidings.engine.log import Log
+from tidings.kafka.coordinator import Coordinator
+from tidings.kafka.offset_retention import OffsetRetention
 from tidings.kafka.settings import BrokerSettings
 from tidings.ports import Clock
 
@@ -25,9 +30,32 @@ class Broker:
     clock: Clock
     settings: BrokerSettings
     cluster_id: str
+    rng: random.Random = field(default_factory=random.SystemRandom)
+    """Where ids come from."""
 
     fetch_turns: Iterator[int] = field(default_factory=itertools.count)
     """Counts Fetch requests: each looks at another one of its partitions first."""
+
+    groups: Coordinator = field(init=False)
+    """The consumer groups."""
+
+    def __post_init__(self) -> None:
+        settings = self.settings
+        limits = GroupLimits(
+            session_timeout_min_ms=settings.group_session_timeout_min_ms,
+            session_timeout_max_ms=settings.group_session_timeout_max_ms,
+            size_max=settings.group_size_max,
+            initial_rebalance_delay_ms=settings.group_initial_rebalance_delay_ms,
+        )
+        self.groups = Coordinator(self.log, self.clock, self.rng, limits)
+
+    async def run(self) -> None:
+        """Keep going what goes on by itself, until cancelled."""
+        retention_ms = self.settings.offsets_retention_minutes * 60_000
+        retention = OffsetRetention(self.groups, self.log, self.clock, retention_ms)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.groups.run(), name="groups")
+            tasks.create_task(retention.run(), name="offset retention")
 
 
 @dataclass(frozen=True, slots=True)

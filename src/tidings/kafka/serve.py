@@ -126,13 +126,17 @@ async def serve(
     )
     broker = Broker(log, SystemClock(), settings, storage.cluster_id)
     async with asyncio.TaskGroup() as tasks:
-        at_work = tasks.create_task(log.run(), name="log")
+        at_work = [
+            tasks.create_task(log.run(), name="log"),
+            tasks.create_task(broker.run(), name="broker"),
+        ]
         server = Server(broker, tasks)
         told_to_stop = _on_signal()
         say_ready(await server.start(listening))
         await told_to_stop.wait()
         await server.stop()
-        at_work.cancel()
+        for task in at_work:
+            task.cancel()
 
 
 def _on_signal() -> asyncio.Event:

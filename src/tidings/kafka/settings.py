@@ -57,3 +57,18 @@ class BrokerSettings:
 
     shutdown_patience_s: float = 0.7
     """How long requests in flight may take to be answered after the broker was told to stop."""
+
+    group_initial_rebalance_delay_ms: int = 0
+    """How long the first generation of a group waits for more members to come."""
+
+    group_session_timeout_min_ms: int = 6_000
+    """The shortest silence that a member of a group may ask for."""
+
+    group_session_timeout_max_ms: int = 1_800_000
+    """The longest silence that a member of a group may ask for."""
+
+    group_size_max: int = 1_000
+    """Members of a group."""
+
+    offsets_retention_minutes: int = 7 * 24 * 60
+    """How long committed offsets are kept of a group that has no members."""

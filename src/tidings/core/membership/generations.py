@@ -278,8 +278,6 @@ class Generations:
         member.sync_ticket = ticket
         member.deadline_ms = None
         self._unsynced.pop(member.member_id, None)
-        if not self._unsynced:
-            self._sync_deadline_ms = None
 
     def assign(self, assignments: dict[str, bytes]) -> None:
         """Take the leader's word for this generation."""

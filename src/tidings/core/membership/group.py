@@ -151,12 +151,17 @@ class Group:
         is_over = self.state in (GroupState.EMPTY, GroupState.DEAD)
         return is_over and not self._generations.pending
 
+    @property
+    def has_consumers(self) -> bool:
+        """Whether its members read topics, as far as can be told."""
+        return bool(self.members) and self._generations.protocol_type == PROTOCOL_TYPE
+
     def is_subscribed(self, topic: str) -> bool:
         """Whether members read this topic; True where it cannot be known."""
-        generations = self._generations
-        if generations.protocol_type != PROTOCOL_TYPE:
+        if not self.has_consumers:
             return False
-        read = [read_topics(m.metadata(generations.protocol)) for m in self.members.all()]
+        protocol = self._generations.protocol
+        read = [read_topics(member.metadata(protocol)) for member in self.members.all()]
         return any(topics is None or topic in topics for topics in read)
 
     # Joining ------------------------------------------------------------------------------------
@@ -257,12 +262,7 @@ class Group:
         wants_the_same = _subscriptions(member.protocols) == _subscriptions(request.protocols)
         generations.rename(member, request.new_member_id)
         member.update(request)
-        has_place = (
-            self.state is GroupState.STABLE
-            and wants_the_same
-            and self.members.select_protocol() == generations.protocol
-        )
-        if not has_place:
+        if self.state is not GroupState.STABLE or not wants_the_same:
             generations.await_generation(member, ticket)
             generations.rebalance(now_ms)
             return
