@@ -3,16 +3,26 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run challenge matrix bench sim sim-mutants setup test lint types imports unit format lock clean
+.PHONY: run challenge docs fuzz matrix bench sim sim-mutants setup test lint types imports unit format lock clean
 
-run: challenge
+run: setup  ## a broker on 127.0.0.1:9092, with its data in ./tidings-data
+	$(BIN)/tidings serve $(OPTIONS)
 
-# Half a minute that is worth watching. Later options win: make run OPTIONS="--design gossip".
+# Half a minute that is worth watching. Later options win: make challenge OPTIONS="--design gossip".
 CHALLENGE := --node-count 5 --concurrency 2n --rate 100 --time-limit 20 --latency 10 \
   --nemesis partition --nemesis-interval 5
 
 challenge: setup  ## the kafka workload on real node processes
 	$(BIN)/tidings challenge $(CHALLENGE) $(OPTIONS)
+
+docs: setup  ## the pages that are written from code
+	$(BIN)/python -m tidings.kafka.support > docs/kafka-support.md
+
+FUZZ_INPUTS := 200000
+
+fuzz: setup  ## hostile bytes on the broker's connection, guided by coverage
+	$(BIN)/python -m pip install --quiet "atheris>=2.3"
+	$(BIN)/python tests/fuzz/connection.py -runs=$(FUZZ_INPUTS)
 
 matrix: setup  ## every correct design under every latency and fault; about half an hour
 	$(BIN)/python benchmarks/matrix.py $(OPTIONS)

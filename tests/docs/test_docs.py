@@ -80,7 +80,8 @@ def check_make(arguments: list[str]) -> None:
         variable, is_set, value = argument.partition("=")
         if is_set:
             assert variable == "OPTIONS"
-            check_tidings(["challenge", *shlex.split(value)])
+            command = "serve" if "run" in arguments else "challenge"
+            check_tidings([command, *shlex.split(value)])
         else:
             assert argument in targets
 
@@ -96,6 +97,8 @@ def check_command(words: list[str]) -> None:
                 assert not argument.startswith("tests") or (ROOT / argument).exists()
         case ["python", script, *_]:
             assert (ROOT / script).exists()
+        case ["kcat", *_] | ["echo", _, "|", "kcat", *_]:
+            pass
         case ["pip", "install", "."] | ["./maelstrom", "test", *_]:
             pass
         case [program, *_] if program.startswith("bin/"):
