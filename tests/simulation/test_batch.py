@@ -69,6 +69,12 @@ def test_shrink_finds_a_smaller_run_whose_command_repeats_it() -> None:
     assert repeated == smallest
 
 
+def test_failure_within_tasks_ends_with_what_went_wrong() -> None:
+    failure = simulate(draw_plan("local-index", 1)).failure
+    assert failure is not None
+    assert failure.splitlines()[-1].startswith("AssertionError: no progress: not within 60 s: n")
+
+
 @pytest.mark.parametrize("traces", [False, True])
 def test_replay_of_a_run_that_fails_says_how_to_repeat_it(*, traces: bool) -> None:
     said: list[str] = []

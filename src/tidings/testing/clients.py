@@ -5,6 +5,8 @@ they were promised.
 """
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from random import Random
 from typing import Final, TypeVar
 
@@ -43,6 +45,20 @@ FIRST_PROOF: Final = 1_000_000
 """The first of the messages that are sent once all faults healed."""
 
 MESSAGES_PER_KEY: Final = 64
+
+
+@asynccontextmanager
+async def within(timeout_s: float, what: str) -> AsyncIterator[None]:
+    """Demand progress.
+
+    Raises:
+        AssertionError: The body took longer.
+    """
+    try:
+        async with asyncio.timeout(timeout_s):
+            yield
+    except TimeoutError:
+        raise AssertionError(f"no progress: not within {timeout_s:g} s: {what}") from None
 
 
 class Promises:
@@ -159,9 +175,9 @@ class Clients:
         """Have a node take a record, however often that must be tried.
 
         Raises:
-            TimeoutError: It did not within `SERVE_S`.
+            AssertionError: It did not within `SERVE_S`.
         """
-        async with asyncio.timeout(SERVE_S):
+        async with within(SERVE_S, f"{node.node_id} takes a record"):
             while True:
                 if await self._send_proof(node):
                     return
@@ -179,13 +195,13 @@ class Clients:
         """Read everything from the beginning through a node; return messages by key and offset.
 
         Raises:
-            TimeoutError: It did not give all that was acknowledged within `READ_S`.
+            AssertionError: It did not give all that was acknowledged within `READ_S`.
         """
         targets = self._workload.highest_offsets
         found: dict[str, dict[int, Json]] = {key: {} for key in targets}
         client = Client(self, self._world, node)
         await client.perform(Operation("assign", list(targets), seek_to_beginning=True))
-        async with asyncio.timeout(READ_S):
+        async with within(READ_S, f"{node.node_id} gives all that was acknowledged"):
             while any(max(found[key], default=-1) < targets[key] for key in targets):
                 event = await client.perform(Operation("poll", [["poll"]]))
                 if event.type == "ok":

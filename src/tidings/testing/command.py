@@ -95,7 +95,7 @@ def run_many(design: str, seeds: range, *, jobs: int | None, say: Say, progress:
     speed = batch.operation_count / batch.busy_s
     say(
         f"{design}: {batch.run_count} runs, {hours:.1f} simulated hours, "
-        f"{batch.operation_count} client operations, {speed:.0f} a second on each core"
+        f"{batch.operation_count} client operations, {speed:.0f} a second of CPU"
     )
     for seed, failure in list(batch.failures.items())[:FAILURES_SHOWN_MAX]:
         say(f"FAILED: {_last_line(failure)}\n  tidings sim --design {design} --seed {seed}")

@@ -18,7 +18,7 @@ from tidings.checker.history import Event
 from tidings.checker.kafka import check
 from tidings.engine.journal import CHECKPOINT_CELL
 from tidings.testing.audit import Reference, digest
-from tidings.testing.clients import Clients
+from tidings.testing.clients import Clients, within
 from tidings.testing.loop import new_loop
 from tidings.testing.nemesis import haunt
 from tidings.testing.plan import Plan
@@ -68,8 +68,8 @@ def simulate(plan: Plan, *, keep_trace: bool = False) -> Outcome:
             loop.run_until_complete(_run(plan, trace, outcome))
             _judge(outcome)
             assert not complaints, f"a node logged an error:\n{complaints[0]}"
-        except Exception:  # noqa: BLE001 -- whatever went wrong is the outcome
-            outcome.failure = traceback.format_exc()
+        except Exception as error:  # noqa: BLE001 -- whatever went wrong is the outcome
+            outcome.failure = "".join(traceback.format_exception(_single(error)))
             if complaints:
                 outcome.failure = f"{complaints[0]}\n{outcome.failure}"
         finally:
@@ -77,6 +77,13 @@ def simulate(plan: Plan, *, keep_trace: bool = False) -> Outcome:
             loop.cancel_all()
             loop.close()
     return outcome
+
+
+def _single(error: BaseException) -> BaseException:
+    """Return what went wrong, without the groups of one that task groups put around it."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
 
 
 class _Listener(logging.Handler):
@@ -172,7 +179,7 @@ async def _final_phase(world: World, clients: Clients) -> None:
 
 async def _converge(world: World) -> None:
     """Wait until all nodes hold the fold of the whole journal."""
-    async with asyncio.timeout(CONVERGE_S):
+    async with within(CONVERGE_S, "all nodes know the whole journal"):
         while True:
             await asyncio.sleep(QUIET_S)
             entries = world.auditor.entries(world.storage)
