@@ -15,7 +15,7 @@ from typing import TypeVar
 import click
 
 import tidings
-from tidings.errors import InvalidRequest, TidingsError
+from tidings.errors import InvalidRequest, TidingsError, Unavailable
 
 _Command = TypeVar("_Command", bound=Callable[..., object])
 
@@ -413,6 +413,25 @@ def _address(
     if not host or not port.isdecimal() or not 1 <= int(port) < 2**16:
         raise click.BadParameter(f"{text!r} is no address. Say HOST:PORT, as in log.example:9092.")
     return host, int(port)
+
+
+@main.command()
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+def verify(folder: Path) -> None:
+    """Read all that the data FOLDER of a broker holds, and tell what is damaged.
+
+    The broker must not run. Exits with 0 when everything is sound, 1 when something is damaged, 2
+    when the folder could not be verified.
+    """
+    from tidings.verify import verify_folder
+
+    try:
+        report = verify_folder(folder)
+    except Unavailable as error:
+        raise click.UsageError(str(error)) from error
+    for line in report.lines():
+        click.echo(line)
+    sys.exit(0 if report.is_sound else 1)
 
 
 @main.command()

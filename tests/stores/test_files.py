@@ -16,6 +16,12 @@ from tidings.stores.files.layout import BLOCK_BYTES, decode_header, encode_heade
 DATA = Random("data").randbytes(3 * BLOCK_BYTES + 100)
 
 
+def prepared(folder: Path) -> BlobFiles:
+    files = BlobFiles(folder)
+    files.prepare()
+    return files
+
+
 def files_in(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
@@ -36,10 +42,10 @@ def test_blob_is_there_when_the_store_is_opened_again(tmp_path: Path) -> None:
 
 
 def test_d1_what_was_left_half_written_is_removed_and_was_never_a_blob(tmp_path: Path) -> None:
-    files = BlobFiles(tmp_path)
+    files = prepared(tmp_path)
     (tmp_path / "new" / "0").write_bytes(encode_header("x", DATA) + DATA[:100])
     assert files.get("x") is None
-    files = BlobFiles(tmp_path)
+    files = prepared(tmp_path)
     assert files_in(tmp_path) == []
     files.put("x", DATA)
     assert files.get("x") == DATA
@@ -47,7 +53,7 @@ def test_d1_what_was_left_half_written_is_removed_and_was_never_a_blob(tmp_path:
 
 
 def test_d1_blob_that_is_put_again_is_not_written_again(tmp_path: Path) -> None:
-    files = BlobFiles(tmp_path)
+    files = prepared(tmp_path)
     files.put("x", DATA)
     before = files.path("x").stat().st_ino
     files.put("x", DATA)
@@ -57,7 +63,7 @@ def test_d1_blob_that_is_put_again_is_not_written_again(tmp_path: Path) -> None:
 def test_d1_put_that_lost_a_race_keeps_what_is_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    files = BlobFiles(tmp_path)
+    files = prepared(tmp_path)
     files.put("x", DATA)
     monkeypatch.setattr(Path, "exists", lambda _path: False)
     files.put("x", b"another, which the contract forbids")
@@ -106,7 +112,7 @@ def test_write_that_the_disk_takes_in_pieces_is_whole(
 ) -> None:
     writev = os.writev
     monkeypatch.setattr(os, "writev", lambda file, parts: writev(file, [parts[0][:1000]]))
-    files = BlobFiles(tmp_path)
+    files = prepared(tmp_path)
     files.put("x", DATA)
     assert files.get("x") == DATA
 
@@ -115,7 +121,7 @@ def test_write_that_the_disk_takes_in_pieces_is_whole(
 
 
 def test_any_flipped_bit_is_reported(tmp_path: Path) -> None:
-    files = BlobFiles(tmp_path)
+    files = prepared(tmp_path)
     files.put("x", DATA)
     files.put("other", b"sound")
     path = files.path("x")
@@ -135,7 +141,7 @@ def test_any_flipped_bit_is_reported(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("size_bytes", [0, 1, 14, 40, 4000, BLOCK_BYTES, len(DATA)])
 def test_blob_that_was_cut_off_is_reported(tmp_path: Path, size_bytes: int) -> None:
-    files = BlobFiles(tmp_path)
+    files = prepared(tmp_path)
     files.put("x", DATA)
     os.truncate(files.path("x"), size_bytes)
     with pytest.raises(Corrupt, match="damaged"):
@@ -145,7 +151,7 @@ def test_blob_that_was_cut_off_is_reported(tmp_path: Path, size_bytes: int) -> N
 
 
 def test_range_is_checked_and_needs_only_its_own_blocks_sound(tmp_path: Path) -> None:
-    files = BlobFiles(tmp_path)
+    files = prepared(tmp_path)
     files.put("x", DATA)
     damaged = bytearray(files.path("x").read_bytes())
     header = len(damaged) - len(DATA)
@@ -159,7 +165,7 @@ def test_range_is_checked_and_needs_only_its_own_blocks_sound(tmp_path: Path) ->
 
 
 def test_blob_in_the_place_of_another_is_reported(tmp_path: Path) -> None:
-    files = BlobFiles(tmp_path)
+    files = prepared(tmp_path)
     files.put("x", DATA)
     files.put("y", b"1")
     files.path("y").write_bytes(files.path("x").read_bytes())
@@ -171,7 +177,7 @@ def test_blob_in_the_place_of_another_is_reported(tmp_path: Path) -> None:
 
 def test_header_longer_than_one_read_is_read_whole(tmp_path: Path) -> None:
     data = bytes(2000 * BLOCK_BYTES)
-    files = BlobFiles(tmp_path)
+    files = prepared(tmp_path)
     files.put("x", data)
     assert header_bytes(encode_header("x", data)) > blob_files.FIRST_READ_BYTES
     assert files.get_range("x", len(data) - 5, 10) == bytes(5)
@@ -184,7 +190,7 @@ def test_bytes_that_are_no_header_are_none(head: bytes) -> None:
 
 
 def test_blob_files_are_listed_without_those_being_written(tmp_path: Path) -> None:
-    files = BlobFiles(tmp_path)
+    files = prepared(tmp_path)
     for name in ("a", "b", "c"):
         files.put(name, name.encode())
     (tmp_path / "new" / "77").write_bytes(b"half")

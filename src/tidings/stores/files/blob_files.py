@@ -32,14 +32,21 @@ class BlobFiles:
     """A folder of blobs. Any thread may call; every error of the disk is an `OSError`."""
 
     def __init__(self, folder: Path) -> None:
-        """Make the folder if it is not there, and remove what was left half-written."""
+        """Look at a folder; nothing is read or written yet."""
         self._folder = folder
         self._new = folder / "new"
+        self._numbers = count()
+
+    def prepare(self) -> None:
+        """Make the folder if it is not there, and remove what was left half-written.
+
+        Raises:
+            OSError: It cannot be made, or be used.
+        """
         self._new.mkdir(parents=True, exist_ok=True)
-        _sync_folder(folder.parent)
+        _sync_folder(self._folder.parent)
         for leftover in self._new.iterdir():
             leftover.unlink()
-        self._numbers = count()
 
     def path(self, name: str) -> Path:
         """Return where the blob of that name is, or would be."""
@@ -120,7 +127,7 @@ class BlobFiles:
 
     def paths(self) -> Iterator[Path]:
         """Yield the files of all blobs, in an order that is always the same."""
-        for shard in sorted(self._folder.iterdir()):
+        for shard in sorted(self._folder.iterdir() if self._folder.exists() else ()):
             if shard != self._new and shard.is_dir():
                 yield from sorted(shard.iterdir())
 

@@ -35,6 +35,7 @@ class FileBlobStore:
             OSError: It cannot be made, or be used.
         """
         self._files = BlobFiles(folder)
+        self._files.prepare()
         self._writers = Threads("blob writer", WRITER_COUNT)
         self._readers = Threads("blob reader", READER_COUNT)
 

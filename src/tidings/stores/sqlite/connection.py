@@ -71,6 +71,7 @@ _DAMAGES = (
     apsw.SQLError,
     apsw.MismatchError,
     apsw.TooBigError,
+    UnicodeDecodeError,
 )
 
 
@@ -171,9 +172,8 @@ def _check_identity(connection: apsw.Connection) -> None:
 def _check_file(connection: apsw.Connection, path: Path, found: wal.Wal | None) -> None:
     if connection.execute("PRAGMA journal_mode").get != "wal":
         raise Corrupt("the journal's file is damaged: it has lost its write-ahead log")
-    frames, _ = connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
     if found is not None:
-        wal.check(found, frames)
+        wal.check(found, wal.frames_used(path))
     if path.stat().st_size <= QUICK_CHECK_BYTES_MAX:
         problems = quick_check(connection)
         if problems:

@@ -69,16 +69,16 @@ def read_entries(connection: apsw.Connection, start: Slot, count_max: int) -> li
     return found
 
 
-def check_slot(expected: Slot, slot: int, entry: bytes, crc: int) -> None:
-    """Check one row.
+def check_slot(expected: Slot, slot: int, entry: object, crc: object) -> None:
+    """Check one row. A damaged one may hold values of any type.
 
     Raises:
         Corrupt: It is not the row of slot `expected`, or not as it was written.
     """
     if slot != expected:
         raise Corrupt(f"slot {expected} is missing, though slot {slot} is there")
-    if crc != entry_crc(entry):
-        raise Corrupt(f"slot {slot} is damaged: its {len(entry)} bytes fail their checksum")
+    if not isinstance(entry, bytes) or crc != entry_crc(entry):
+        raise Corrupt(f"slot {slot} is damaged: its entry fails its checksum")
 
 
 def read_cell(connection: apsw.Connection, name: str) -> bytes | None:
@@ -92,8 +92,8 @@ def read_cell(connection: apsw.Connection, name: str) -> bytes | None:
         for damaged in damaged_cells(connection):
             raise Corrupt(f"cell {damaged!r} is damaged, and may have been cell {name!r}")
         return None
-    value: bytes = row[0]
-    if row[1] != cell_crc(name, value):
+    value, crc = row
+    if not isinstance(value, bytes) or crc != cell_crc(name, value):
         raise Corrupt(f"cell {name!r} is damaged: its value fails its checksum")
     return value
 
@@ -101,5 +101,7 @@ def read_cell(connection: apsw.Connection, name: str) -> bytes | None:
 def damaged_cells(connection: apsw.Connection) -> Iterator[str]:
     """Yield the names of the cells that fail their checksums."""
     for name, value, crc in connection.execute("SELECT name, value, crc FROM cell NOT INDEXED"):
-        if crc != cell_crc(name, value):
+        if not (isinstance(name, str) and isinstance(value, bytes)):
+            yield repr(name)
+        elif crc != cell_crc(name, value):
             yield name

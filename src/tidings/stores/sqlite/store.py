@@ -46,7 +46,7 @@ ENTRY_BYTES_MAX = 1024 * 1024
 """As large as a message between nodes allows; larger ones are slower here than a blob."""
 
 INLINE_BYTES_MAX = 64 * 1024
-"""SQLite writes twice: into its log, and later into the file. See docs/decisions/0009."""
+"""SQLite writes twice: into its log, and later into the file. See docs/decisions/0010."""
 
 TRIM_STEP_SLOTS = 256
 """Rows that one transaction deletes: appends that wait get their turn between two of them."""

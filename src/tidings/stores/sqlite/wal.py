@@ -13,6 +13,7 @@ Frames of an older use of the log carry another salt.
 """
 
 import struct
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,6 +87,19 @@ def _passes(header: bytes) -> bool:
         first = (first + even + second) & 0xFFFF_FFFF
         second = (second + odd + first) & 0xFFFF_FFFF
     return struct.unpack_from(">2I", header, 24) == (first, second)
+
+
+def frames_used(path: Path) -> int:
+    """Return how many frames SQLite takes for the log, once a connection has read from the file.
+
+    The header of the index that SQLite keeps beside the log says so, in the machine's byte order.
+    """
+    with path.with_name(path.name + "-shm").open("rb") as index:
+        index.seek(_FRAMES_POSITION)
+        return int.from_bytes(index.read(4), sys.byteorder)
+
+
+_FRAMES_POSITION = 16
 
 
 def check(log: Wal, frames: int) -> None:

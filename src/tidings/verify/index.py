@@ -1,0 +1,164 @@
+"""Walks the index as a node would after a start, and looks whether what it names is there."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+from tidings.core.checkpoint import decode_checkpoint, restore_checkpoint
+from tidings.core.entry import Append, Entry, InBlob
+from tidings.core.pages import IndexEntry, Page, Section, SectionRef, decode_page
+from tidings.core.partition import Partition
+from tidings.core.state import State
+from tidings.engine.journal import checkpoint_blob, checkpoint_slot
+from tidings.engine.reader import page_blob
+from tidings.errors import Corrupt
+from tidings.stores.files.blob_files import BlobFiles
+from tidings.types import Offset, Slot, TopicPartition
+from tidings.verify.report import Report
+
+PAGES_HELD_MAX = 64
+"""Pages that are kept in memory while the sections of many partitions are read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Journal:
+    """What the order store holds, as far as it is sound."""
+
+    boundary: Slot
+    entries: dict[Slot, Entry]
+    checkpoint: bytes | None
+    """What the cell of that name holds."""
+
+
+def walk_index(journal: Journal, files: BlobFiles, report: Report) -> dict[str, None]:
+    """Note in the report which records cannot be read; return the names of all blobs in use."""
+    walk = _Walk(journal, files, report)
+    walk.walk()
+    return walk.named
+
+
+class _Walk:
+    def __init__(self, journal: Journal, files: BlobFiles, report: Report) -> None:
+        self._journal = journal
+        self._files = files
+        self._report = report
+        # Every blob that anything names.
+        self.named: dict[str, None] = {}
+        self._problem_of = lru_cache(maxsize=None)(self._find_problem)
+        self._page: Callable[[int], Page | str] = lru_cache(PAGES_HELD_MAX)(self._read_page)
+
+    def walk(self) -> None:
+        try:
+            state = self._restore()
+        except Corrupt as error:
+            self._report.damages.append(f"{error}; no node can start from it")
+            state = State()
+        self._fold(state)
+        self._report.partition_count = len(state.partitions)
+        for name, partition in state.partitions.items():
+            for first, last, problem in self._lost(state, name, partition):
+                self._report.lose(name, max(first, partition.log_start_offset), last, problem)
+
+    def _restore(self) -> State:
+        """Return the state of the newest checkpoint, or that before the first slot."""
+        slot = checkpoint_slot(self._journal.checkpoint)
+        if slot == 0:
+            return State()
+        self.named[checkpoint_blob(slot)] = None
+        data = self._files.get(checkpoint_blob(slot))
+        if data is None:
+            raise Corrupt(f"checkpoint {slot} is named, but there is no such blob")
+        return restore_checkpoint(decode_checkpoint(data))
+
+    def _fold(self, state: State) -> None:
+        entries = self._journal.entries
+        while (entry := entries.get(state.next_slot)) is not None:
+            state.apply(state.next_slot, entry)
+        end = max(entries, default=-1) + 1
+        if state.next_slot < end:
+            self._report.damages.append(
+                f"no node can fold the journal beyond slot {state.next_slot}:"
+                f" what slots {state.next_slot} to {end - 1} changed is not known"
+            )
+        for entry in entries.values():
+            for submission in entry.submissions:
+                for operation in submission.operations:
+                    if isinstance(operation, Append) and isinstance(operation.payload, InBlob):
+                        self.named[operation.payload.name] = None
+
+    def _lost(
+        self, state: State, name: TopicPartition, partition: Partition
+    ) -> Iterator[tuple[Offset, Offset, str]]:
+        """Yield the ranges of one partition that cannot be read, oldest first."""
+        start = partition.log_start_offset
+        held = partition.start_offset
+        for tree in reversed(partition.spine):
+            yield from self._lost_in_tree(state, name, tree, (start, held))
+        yield from self._lost_entries(partition.entries, start)
+
+    def _lost_in_tree(
+        self,
+        state: State,
+        name: TopicPartition,
+        tree: SectionRef,
+        bounds: tuple[Offset, Offset],
+    ) -> Iterator[tuple[Offset, Offset, str]]:
+        """Yield what is lost of a tree between two offsets: its older part, newer part, root."""
+        start, end = bounds
+        if tree.last_offset < start or start >= end:
+            return
+        found = self._section(state, tree.page, name)
+        if isinstance(found, str):
+            yield start, Offset(min(tree.last_offset, end - 1)), found
+            return
+        for child in (found.older, found.newer):
+            if child is not None:
+                yield from self._lost_in_tree(state, name, child, (start, end))
+                start = max(start, Offset(child.last_offset + 1))
+        yield from self._lost_entries(
+            [entry for entry in found.entries if entry.base_offset < end], start
+        )
+
+    def _section(self, state: State, number: int, name: TopicPartition) -> Section | str:
+        page = state.unwritten.get(number) or self._page(number)
+        if isinstance(page, str):
+            return page
+        for part in page.sections:
+            if part.partition == name:
+                return part.section
+        return f"index page {number} has no section of it"
+
+    def _lost_entries(
+        self, entries: list[IndexEntry], start: Offset
+    ) -> Iterator[tuple[Offset, Offset, str]]:
+        for entry in entries:
+            if entry.last_offset < start:
+                continue
+            problem = self._problem_with(entry)
+            if problem:
+                yield entry.base_offset, entry.last_offset, problem
+
+    def _problem_with(self, entry: IndexEntry) -> str:
+        where = entry.where
+        if isinstance(where, InBlob):
+            self.named[where.name] = None
+            return self._problem_of(where.name)
+        if where.slot not in self._journal.entries:
+            return f"slot {where.slot} is missing or damaged"
+        return ""
+
+    def _find_problem(self, name: str) -> str:
+        """Say what is wrong with a blob; nothing if nothing is."""
+        try:
+            return "" if self._files.get(name) is not None else f"blob {name} is missing"
+        except Corrupt as error:
+            return str(error)
+
+    def _read_page(self, number: int) -> Page | str:
+        name = page_blob(number)
+        self.named[name] = None
+        try:
+            data = self._files.get(name)
+            return f"index page {number} is missing" if data is None else decode_page(data)
+        except Corrupt as error:
+            return f"index page {number}: {error}"
