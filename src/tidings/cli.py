@@ -15,7 +15,7 @@ from typing import TypeVar
 import click
 
 import tidings
-from tidings.errors import InvalidRequest, TidingsError, Unavailable
+from tidings.errors import InvalidRequest, TidingsError
 
 _Command = TypeVar("_Command", bound=Callable[..., object])
 
@@ -418,20 +418,13 @@ def _address(
 @main.command()
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 def verify(folder: Path) -> None:
-    """Read all that the data FOLDER of a broker holds, and tell what is damaged.
+    """Tell what is damaged in the data FOLDER of a broker that does not run.
 
-    The broker must not run. Exits with 0 when everything is sound, 1 when something is damaged, 2
-    when the folder could not be verified.
+    Exits with 0 when all is sound, 1 when something is damaged, 2 when nobody could look.
     """
-    from tidings.verify import verify_folder
+    from tidings.verify.command import run
 
-    try:
-        report = verify_folder(folder)
-    except Unavailable as error:
-        raise click.UsageError(str(error)) from error
-    for line in report.lines():
-        click.echo(line)
-    sys.exit(0 if report.is_sound else 1)
+    sys.exit(run(folder, say=click.echo))
 
 
 @main.command()
