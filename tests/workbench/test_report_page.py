@@ -2,6 +2,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 from reported import EVIL, SKIPPING, record, store_run
@@ -10,6 +11,8 @@ from test_summary import history, polled, sent
 from tidings import cli
 from tidings.checker.history import save_history
 from tidings.errors import InvalidRequest
+from tidings.workbench.message_log import MESSAGES, MessageLog
+from tidings.workbench.network import Message
 from tidings.workbench.report.load import RESULTS, load_record
 from tidings.workbench.report.page import duration, render_report
 
@@ -58,6 +61,15 @@ def test_report_shows_hostile_text_as_text(tmp_path: Path) -> None:
     page = render_report(load_record(store_run(tmp_path, history(*bad))))
     assert "G1a" in page
     assert "<img" not in page
+
+
+def test_report_name_in_a_message_cannot_end_its_script(tmp_path: Path) -> None:
+    path = store_run(tmp_path)
+    log = MessageLog(tmp_path / MESSAGES, lambda: 0.0)
+    log.begin()
+    log.sent(Message(EVIL, "n0", msgspec.Raw(b"{}")))
+    log.close()
+    assert "<img" not in render_report(load_record(path))
 
 
 def test_report_without_settings_and_messages_leaves_them_out() -> None:

@@ -18,6 +18,8 @@ from tidings.workbench.report.story import (
     ranges,
 )
 
+SENT = [*sent(0, "k", 0, 1), *sent(0, "k", 1, 2), *sent(0, "k", 2, 3)]
+
 LOST = history(
     *(op for offset in range(5) for op in sent(0, "k", offset, offset)),
     *(op for p in range(1, 9) for op in polled(p, {"k": [[o, o] for o in (0, 1, 3, 4)]})),
@@ -116,6 +118,19 @@ def test_picture_marks_the_hole_that_a_poll_left() -> None:
     assert drawn.count('class="hole"') == 1
     assert drawn.count('class="cell poll"') == 2
     assert drawn.count('class="cell send"') == 1
+
+
+def test_picture_marks_no_hole_where_a_poll_has_the_record_in_another_place() -> None:
+    events = history(*SENT, *polled(1, {"k": [[0, 1], [2, 3], [1, 2]]}))
+    drawn = picture(only_story(events, "int-poll-skip"))
+    assert drawn.count('class="cell poll"') == 3
+    assert 'class="hole"' not in drawn
+
+
+def test_picture_of_a_lost_write_marks_it_in_every_poll_that_went_beyond() -> None:
+    story = only_story(LOST, "lost-write")
+    polls = [step for step in story.steps if step.is_poll]
+    assert picture(story).count('class="hole"') == len(polls) >= 2
 
 
 def test_picture_is_bounded_however_much_was_skipped() -> None:

@@ -64,6 +64,14 @@ def test_workload_key_is_twice_as_popular_as_the_one_before() -> None:
         assert counts[str(key + 1)] / counts[str(key)] == pytest.approx(2, rel=0.25)
 
 
+def test_workload_asks_for_the_same_however_often_clients_crash() -> None:
+    calm, hectic = make_workload(), make_workload()
+    asked = [calm.next_operation(-1.0) for _ in range(500)]
+    among_crashes = (hectic.next_operation(float(number)) for number in range(10_000))
+    also_asked = [operation for operation in among_crashes if operation.f != "crash"]
+    assert asked == also_asked[:500]
+
+
 def test_workload_retired_key_is_replaced_by_a_new_one() -> None:
     workload = make_workload(max_writes_per_key=1)
     keys = [key for key, _ in sends(generate(workload, 400))]

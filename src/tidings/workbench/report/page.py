@@ -12,7 +12,7 @@ from tidings.workbench.figures import QUANTILES
 from tidings.workbench.message_log import LoggedMessage, read_messages
 from tidings.workbench.report.charts import latency_chart, lines_chart
 from tidings.workbench.report.markup import Markup, join, tag
-from tidings.workbench.report.messages import Packed, message_rates, pack
+from tidings.workbench.report.messages import message_rates, pack
 from tidings.workbench.report.offsets import offsets_section
 from tidings.workbench.report.picture import picture
 from tidings.workbench.report.record import RunRecord
@@ -42,7 +42,7 @@ def render_report(run: RunRecord) -> str:
         ("figures", "Operations", _figures(run)),
         ("time", "Over time", _over_time(run, bins, troubles, messages)),
         ("offsets", "Offsets of a key", offsets_section(run, troubles)),
-        ("messages", "Messages", _messages(messages, stories, troubles)),
+        ("messages", "Messages", _messages(run, messages, stories, troubles)),
         ("settings", "What was asked for", _settings(run)),
     ]
     shown = [section for section in sections if section[2]]
@@ -284,6 +284,7 @@ def _over_time(
 
 
 def _messages(
+    run: RunRecord,
     messages: Sequence[LoggedMessage],
     stories: dict[str, list[Story]],
     troubles: Sequence[Trouble],
@@ -302,25 +303,25 @@ def _messages(
             "p",
             "Time runs downwards, one row for each departure and arrival; a click on a message "
             "shows its body. ",
-            _kept(packed),
+            _kept(packed.kept, max(packed.total, run.messages.total if run.messages else 0)),
         ),
         Markup(asset("diagram.html")),
         tag(
             "script",
-            # Ends of scripts must not appear inside one.
-            Markup(msgspec.json.encode(packed).decode().replace("</", "<\\/")),
+            # The end of a script must not stand inside one.
+            Markup(msgspec.json.encode(packed).decode().replace("<", "\\u003c")),
             type="application/json",
             id="packed",
         ),
     )
 
 
-def _kept(packed: Packed) -> str:
-    if packed.kept == packed.total:
-        return f"All {packed.total:,} messages are here."
+def _kept(kept: int, total: int) -> str:
+    if kept == total:
+        return f"All {total:,} messages are here."
     return (
-        f"{packed.kept:,} of {packed.total:,} messages are here, those around anomalies and faults "
-        "first; the run's folder has all."
+        f"{kept:,} of {total:,} messages are here, those around anomalies and faults first; "
+        "the run's folder has more."
     )
 
 

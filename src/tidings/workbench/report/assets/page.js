@@ -3,7 +3,7 @@
 
 const SHOWN_MAX = 400; // messages drawn at once
 const ROW = 11;
-const HEAD = 26;
+const HEAD = 24; // where names stand, which stay when one scrolls
 const LANES_WIDTH = 640;
 const LEFT = 74;
 
@@ -87,7 +87,7 @@ function placeRows(messages) {
   }
   moments.sort((a, b) => a[0] - b[0]);
   moments.forEach(([, message, end], row) => {
-    message[end] = HEAD + (row + 1) * ROW;
+    message[end] = (row + 1) * ROW;
     if (end === "from") message.to = message.from;
   });
   return moments;
@@ -134,21 +134,23 @@ function draw(messages) {
   const gap = (LANES_WIDTH - LEFT - 50) / Math.max(1, lanes.length - 1);
   const xOf = new Map(lanes.map((name, place) => [name, LEFT + place * gap]));
   const moments = placeRows(messages);
-  const height = HEAD + (moments.length + 2) * ROW;
-  const svg = element("svg", { viewBox: `0 0 ${LANES_WIDTH} ${height}`, width: LANES_WIDTH, height });
+  const height = (moments.length + 2) * ROW;
+  const names = element("svg", { width: LANES_WIDTH, height: HEAD, class: "names" });
+  const svg = element("svg", { width: LANES_WIDTH, height });
   for (const [name, x] of xOf) {
     const head = element("text", { x, y: 16, class: "lane" });
     head.textContent = name;
-    svg.append(element("line", { x1: x, x2: x, y1: HEAD, y2: height, class: "lifeline" }), head);
+    names.append(head);
+    svg.append(element("line", { x1: x, x2: x, y1: 0, y2: height, class: "lifeline" }));
   }
   moments.forEach(([timeUs], row) => {
     if (row % 4) return;
-    const time = element("text", { x: 4, y: HEAD + (row + 1) * ROW + 3, class: "moment" });
+    const time = element("text", { x: 4, y: (row + 1) * ROW + 3, class: "moment" });
     time.textContent = `${(timeUs / 1e6).toFixed(4)} s`;
     svg.append(time);
   });
   svg.append(...messages.map((message) => drawArrow(message, xOf)));
-  byId("lanes").replaceChildren(svg);
+  byId("lanes").replaceChildren(names, svg);
 }
 
 function showBody(message, arrow) {
