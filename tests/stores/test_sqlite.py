@@ -328,6 +328,32 @@ def test_flipped_bit_in_the_head_of_the_file_is_reported_or_changes_nothing(path
     run_real(main())
 
 
+def test_newest_slots_that_a_page_no_longer_counts_are_missed(path: Path) -> None:
+    """No row after them shows that they are gone: the structure of the file does."""
+
+    async def main() -> None:
+        async with opened(path) as order:
+            await fill(order, [b"%d" % slot for slot in range(9)])
+        damaged = bytearray(path.read_bytes())
+        root = slot_root(path)
+        # The header of a page that is a leaf: its kind, two bytes, and the count of its rows.
+        position = (root - 1) * connection.PAGE_BYTES + 3
+        assert int.from_bytes(damaged[position : position + 2], "big") == 9
+        damaged[position + 1] = 8
+        path.write_bytes(damaged)
+        with pytest.raises(Corrupt, match="damaged"):
+            SqliteOrderStore(path)
+
+    run_real(main())
+
+
+def slot_root(path: Path) -> int:
+    reader = connection.connect_reader(path)
+    root: int = reader.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'slot'").get
+    reader.close()
+    return root
+
+
 def test_torn_last_transaction_was_never_acknowledged_and_is_left_out(path: Path) -> None:
     """A log that ends in the middle is what a loss of power leaves."""
 
