@@ -27,6 +27,7 @@ class Mutant(NamedTuple):
 
 PUBLISHER = "engine/publisher.py"
 SUBMITTER = "engine/submitter.py"
+LANE = "engine/lane.py"
 JOURNAL = "engine/journal.py"
 UPKEEP = "engine/upkeep.py"
 READER = "engine/reader.py"
@@ -117,31 +118,31 @@ MUTANTS = [
     ),
     Mutant(
         "a blob is offered before it is durable",
-        SUBMITTER,
+        LANE,
         '            await self._put(name, b"".join(parts))\n',
         '            asyncio.get_running_loop().create_task(self._put(name, b"".join(parts)))\n',
     ),
     Mutant(
         "a blob's name is used again",
-        SUBMITTER,
+        LANE,
         "        self._blob_number += 1\n",
         "        self._blob_number = 1\n",
     ),
     Mutant(
         "a submission that expired is answered as if it had been applied",
-        SUBMITTER,
+        LANE,
         "            if results is not None:\n                return results\n",
         "            return results or [Placed(Offset(0))] * len(operations)\n",
     ),
     Mutant(
         "a submission is made anew while the old one may still be applied",
-        SUBMITTER,
+        LANE,
         "        if slot >= outstanding.last_slot:\n",
         "        if slot >= outstanding.last_slot - 200:\n",
     ),
     Mutant(
         "numbers of submissions do not go up",
-        SUBMITTER,
+        LANE,
         "            self._number += 1\n",
         "            self._number = 1\n",
     ),

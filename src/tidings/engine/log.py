@@ -37,6 +37,7 @@ from tidings.core.results import (
 from tidings.core.state import State
 from tidings.engine.gossip import Gossip, incarnation_of
 from tidings.engine.journal import Journal
+from tidings.engine.lane import Lane
 from tidings.engine.preference import Preference
 from tidings.engine.publisher import Publisher
 from tidings.engine.reader import Reader, RecordBatch
@@ -112,15 +113,19 @@ class Log:
         self._watchers = Watchers()
         self.journal.observers.append(self._watchers.observe)
         self.journal.jump_observers.append(self._watchers.stir_all)
-        self._submitter = Submitter(
-            incarnation,
-            self.journal,
-            blobs,
-            publisher=self._publisher,
-            gossip=self._gossip,
-            preference=preference,
-            settings=settings,
-        )
+        lanes = [
+            Lane(
+                f"{incarnation}.{number}",
+                self.journal,
+                blobs,
+                publisher=self._publisher,
+                gossip=self._gossip,
+                preference=preference,
+                settings=settings,
+            )
+            for number in range(settings.lanes)
+        ]
+        self._submitter = Submitter(self.journal, lanes, settings)
         self._upkeep = Upkeep(
             incarnation, self.journal, blobs, submitter=self._submitter, settings=settings
         )

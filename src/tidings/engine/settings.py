@@ -15,7 +15,11 @@ class Settings:
 
     # Group commit
     linger_s: float = 0.004
-    """Least time between the starts of two publishes; an idle node publishes at once."""
+    """Least time between the starts of two publishes, and between two submissions of a node; who is
+    idle goes on at once."""
+    lanes: int = 1
+    """Submissions of a node that may be on their way at once; with more than one, what is submitted
+    at the same time may be applied in any order."""
     courtesy: float = 0.25
     """After filling a slot a publisher leaves others a random part of this many round trips."""
     submission_operations_max: int = 4096

@@ -1,13 +1,8 @@
-"""Gathers a node's own operations into submissions and sees each of them through.
+"""Gathers a node's own operations into submissions, and gives each to a free lane.
 
-One submission is outstanding at a time; meanwhile the next one gathers. It goes to the preferred
-publisher, which may be this node; if that does not publish it in time, this node does.
-
-    B1  blobs are durable BEFORE the submission that names them is offered to anybody;
-    B2  an operation is answered only with what the fold of the journal made of it;
-    B3  numbers go up by one and last slots never go down, so that the fold can drop repeats;
-    B4  a submission that was offered fails only when the journal has passed its last slot: then it
-        certainly never happened, and its operations form a new submission.
+While all lanes have a submission on its way, the next one gathers. With one lane, operations are
+applied in the order in which they were submitted. A second lane halves the time that an operation
+waits for those before it, where a publish takes long, and costs that order.
 """
 
 import asyncio
@@ -15,20 +10,12 @@ from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import msgspec
-
-from tidings.core.entry import Append, Entry, InBlob, Inline, Operation, Submission, operation_size
+from tidings.core.entry import Append, Inline, Operation, operation_size
 from tidings.core.results import Result
-from tidings.core.state import Applied
-from tidings.engine.backoff import Backoff
-from tidings.engine.gossip import Gossip, node_of
 from tidings.engine.journal import Journal
-from tidings.engine.preference import Preference
-from tidings.engine.publisher import Publisher
+from tidings.engine.lane import Lane
 from tidings.engine.settings import Settings
 from tidings.errors import Indeterminate, InvalidRequest, Unavailable
-from tidings.ports import BlobStore
-from tidings.types import Slot
 
 
 class Request(NamedTuple):
@@ -45,38 +32,16 @@ class Request(NamedTuple):
 class Submitter:
     """The way from a node's clients into the journal."""
 
-    def __init__(
-        self,
-        incarnation: str,
-        journal: Journal,
-        blobs: BlobStore,
-        *,
-        publisher: Publisher,
-        gossip: Gossip,
-        preference: Preference,
-        settings: Settings,
-    ) -> None:
-        self._incarnation = incarnation
-        self._node_id = node_of(incarnation)
+    def __init__(self, journal: Journal, lanes: Sequence[Lane], settings: Settings) -> None:
         self._journal = journal
-        self._blobs = blobs
-        self._publisher = publisher
-        self._gossip = gossip
-        self._preference = preference
+        self._lanes = lanes
         self._settings = settings
         self._queue: deque[Request] = deque()
         self._queued_operations = 0
         self._queued_bytes = 0
         self._stirred = asyncio.Event()
-        self._number = 0
-        # The newest blob's; goes up by one for each try to make a submission.
-        self._blob_number = 0
-        self._last_slot = Slot(0)
-        # The submission on its way, and where its outcome goes: results, or None if it expired.
-        self._outstanding: Submission | None = None
-        self._outcome: asyncio.Future[list[Result] | None] | None = None
-        journal.observers.append(self._observe)
-        journal.jump_observers.append(self._observe_jump)
+        # Before this time (of the loop) nothing more is gathered.
+        self._pause_ends_s = 0.0
 
     async def submit(self, operations: Sequence[Operation]) -> list[Result]:
         """Have operations applied together, in order; return what became of each.
@@ -115,11 +80,21 @@ class Submitter:
     async def run(self) -> None:
         """Gather and submit until cancelled."""
         await self._journal.recovered.wait()
+        async with asyncio.TaskGroup() as tasks:
+            for lane in self._lanes:
+                tasks.create_task(self._serve(lane))
+
+    async def _serve(self, lane: Lane) -> None:
+        loop = asyncio.get_running_loop()
         while True:
-            await self._stirred.wait()
-            self._stirred.clear()
-            while self._queue:
-                await self._see_through(self._gather())
+            while not self._queue:
+                self._stirred.clear()
+                await self._stirred.wait()
+            if (pause_s := self._pause_ends_s - loop.time()) > 0:
+                await asyncio.sleep(pause_s)
+            elif requests := self._gather():
+                self._pause_ends_s = loop.time() + self._settings.linger_s
+                await self._see_through(lane, requests)
 
     def _gather(self) -> list[Request]:
         """Take the next submission's requests; those whose callers have left are dropped."""
@@ -151,13 +126,10 @@ class Submitter:
                     pass
         return size, size - moved
 
-    async def _see_through(self, requests: list[Request]) -> None:
+    async def _see_through(self, lane: Lane, requests: list[Request]) -> None:
         operations = [operation for request in requests for operation in request.operations]
-        if not operations:
-            return
         try:
-            operations = await self._move_to_blob(operations)
-            results = await self._settle(operations)
+            results = await lane.see_through(operations)
         except (Unavailable, Indeterminate) as error:
             for request in requests:
                 if not request.results.done():
@@ -169,110 +141,3 @@ class Submitter:
             if not request.results.done():
                 request.results.set_result(results[start:end])
             start = end
-
-    async def _move_to_blob(self, operations: list[Operation]) -> list[Operation]:
-        """Put large record batches into one blob, and references to it in their place."""
-        # A name of its own even if nothing comes of it: a put that was lost may still arrive.
-        self._blob_number += 1
-        name = f"data/{self._incarnation}/{self._blob_number}"
-        parts: list[bytes] = []
-        position = 0
-        moved: list[Operation] = []
-        for operation in operations:
-            match operation:
-                case Append(payload=Inline(data)) if (
-                    len(data) > self._journal.store.inline_bytes_max
-                ):
-                    payload = InBlob(name, position, len(data))
-                    moved.append(msgspec.structs.replace(operation, payload=payload))
-                    parts.append(data)
-                    position += len(data)
-                case _:
-                    moved.append(operation)
-        if parts:
-            await self._put(name, b"".join(parts))
-        return moved
-
-    async def _put(self, name: str, data: bytes) -> None:
-        backoff = Backoff(self._settings)
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._settings.blob_patience_s
-        while True:
-            try:
-                await self._blobs.put(name, data)
-            except Unavailable as error:
-                if loop.time() > deadline:
-                    raise Unavailable(f"record bytes could not be stored: {error}") from error
-                await backoff.pause()
-            else:
-                return
-
-    async def _settle(self, operations: list[Operation]) -> list[Result]:
-        """Submit operations, again each time they expired, until the journal holds them."""
-        while True:
-            self._number += 1
-            window = self._settings.submission_window_slots
-            self._last_slot = max(self._last_slot, Slot(self._journal.filled + window))
-            submission = Submission(self._incarnation, self._number, self._last_slot, operations)
-            results = await self._deliver(submission)
-            if results is not None:
-                return results
-
-    async def _deliver(self, submission: Submission) -> list[Result] | None:
-        """Get a submission into the journal; return its results, or None once it has expired."""
-        loop = asyncio.get_running_loop()
-        self._outstanding = submission
-        self._outcome = loop.create_future()
-        preferred = self._node_id
-        if self._gossip.has_peers:
-            preferred = self._choose_publisher(loop.time())
-        if preferred != self._node_id:
-            started = loop.time()
-            self._gossip.forward(preferred, submission)
-            if await self._outcome_within(self._preference.patience_s):
-                self._preference.note_outcome(loop.time() - started)
-                return self._outcome.result()
-            self._preference.suspect(preferred, loop.time())
-        self._publisher.offer(submission)
-        return await self._outcome
-
-    def _choose_publisher(self, now: float) -> str:
-        for name in self._preference.due_pings(now):
-            self._gossip.ping(name)
-        return self._preference.preferred()
-
-    async def _outcome_within(self, patience_s: float) -> bool:
-        assert self._outcome is not None
-        try:
-            async with asyncio.timeout(patience_s):
-                await asyncio.shield(self._outcome)
-        except TimeoutError:
-            return False
-        return True
-
-    def _observe(self, slot: Slot, _entry: Entry, applied: list[Applied]) -> None:
-        """Take the outcome of the outstanding submission from the fold."""
-        outstanding, outcome = self._outstanding, self._outcome
-        if outstanding is None or outcome is None or outcome.done():
-            return
-        for submission, results in applied:
-            if results is not None and _same(submission, outstanding):
-                outcome.set_result(results)
-                return
-        if slot >= outstanding.last_slot:
-            outcome.set_result(None)
-
-    def _observe_jump(self) -> None:
-        """Give up on results that lie in slots which this node will never fold."""
-        outstanding, outcome = self._outstanding, self._outcome
-        if outstanding is None or outcome is None or outcome.done():
-            return
-        state = self._journal.state
-        if state.is_settled(outstanding.origin, outstanding.number):
-            outcome.set_exception(Indeterminate("published, but the outcome was skipped over"))
-        elif state.next_slot > outstanding.last_slot:
-            outcome.set_exception(Indeterminate("may have been published and skipped over"))
-
-
-def _same(one: Submission, other: Submission) -> bool:
-    return (one.origin, one.number) == (other.origin, other.number)

@@ -166,6 +166,7 @@ def draw_settings(rng: Random) -> Settings:
     """Return settings of which some are tiny, some huge, and most the defaults."""
     drawn = {
         "linger_s": (0.0, 0.1),
+        "lanes": (2, 2, 5),
         "courtesy": (0.0, 2.0),
         "submission_operations_max": (1, 2, 100_000),
         "submission_bytes_max": (1, 100),

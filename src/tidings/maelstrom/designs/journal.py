@@ -37,6 +37,13 @@ JOURNAL = "journal"
 GROUP = "kafka"
 """Clients of the workload share one set of committed offsets."""
 
+LANES = 2
+"""An operation that just missed a submission need not wait for the outcome of all of it. Clients of
+this protocol wait for one reply before they ask again, so none misses the order of one lane."""
+
+LINGER_S = 0.005
+"""At the challenge's 1,000 operations a second a publish holds about five; see docs/designs.md."""
+
 POLL_BYTES_MAX = 1024 * 1024
 """Message bytes of one key in one poll."""
 
@@ -120,7 +127,7 @@ def create(network: Network, rng: random.Random, *, gossip: bool = True) -> Jour
         peers=Peers(network),
         clock=SystemClock(),
         rng=rng,
-        settings=Settings(gossip=gossip),
+        settings=Settings(gossip=gossip, lanes=LANES, linger_s=LINGER_S),
         journal=JOURNAL,
     )
     return Journal(log)

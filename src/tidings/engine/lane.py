@@ -1,0 +1,177 @@
+"""One way from a node into the journal: submissions, numbered, one after the other.
+
+One submission of a lane is outstanding at a time. It goes to the preferred publisher, which may be
+this node; if that does not publish it in time, this node does.
+
+    B1  blobs are durable BEFORE the submission that names them is offered to anybody;
+    B2  an operation is answered only with what the fold of the journal made of it;
+    B3  numbers go up by one and last slots never go down, so that the fold can drop repeats;
+    B4  a submission that was offered fails only when the journal has passed its last slot: then it
+        certainly never happened, and its operations form a new submission.
+"""
+
+import asyncio
+
+import msgspec
+
+from tidings.core.entry import Append, Entry, InBlob, Inline, Operation, Submission
+from tidings.core.results import Result
+from tidings.core.state import Applied
+from tidings.engine.backoff import Backoff
+from tidings.engine.gossip import Gossip, node_of
+from tidings.engine.journal import Journal
+from tidings.engine.preference import Preference
+from tidings.engine.publisher import Publisher
+from tidings.engine.settings import Settings
+from tidings.errors import Indeterminate, Unavailable
+from tidings.ports import BlobStore
+from tidings.types import Slot
+
+
+class Lane:
+    """An origin of submissions. Operations of different lanes have no order among them."""
+
+    def __init__(
+        self,
+        origin: str,
+        journal: Journal,
+        blobs: BlobStore,
+        *,
+        publisher: Publisher,
+        gossip: Gossip,
+        preference: Preference,
+        settings: Settings,
+    ) -> None:
+        self._origin = origin
+        self._node_id = node_of(origin)
+        self._journal = journal
+        self._blobs = blobs
+        self._publisher = publisher
+        self._gossip = gossip
+        self._preference = preference
+        self._settings = settings
+        self._number = 0
+        # The newest blob's; goes up by one for each try to make a submission.
+        self._blob_number = 0
+        self._last_slot = Slot(0)
+        # The submission on its way, and where its outcome goes: results, or None if it expired.
+        self._outstanding: Submission | None = None
+        self._outcome: asyncio.Future[list[Result] | None] | None = None
+        journal.observers.append(self._observe)
+        journal.jump_observers.append(self._observe_jump)
+
+    async def see_through(self, operations: list[Operation]) -> list[Result]:
+        """Have operations applied together, in order; return what became of each.
+
+        Raises:
+            Unavailable: Their blob could not be stored; they certainly have no effect.
+            Indeterminate: They took effect or not, but what became of them is lost.
+        """
+        return await self._settle(await self._move_to_blob(operations))
+
+    async def _move_to_blob(self, operations: list[Operation]) -> list[Operation]:
+        """Put large record batches into one blob, and references to it in their place."""
+        # A name of its own even if nothing comes of it: a put that was lost may still arrive.
+        self._blob_number += 1
+        name = f"data/{self._origin}/{self._blob_number}"
+        parts: list[bytes] = []
+        position = 0
+        moved: list[Operation] = []
+        for operation in operations:
+            match operation:
+                case Append(payload=Inline(data)) if (
+                    len(data) > self._journal.store.inline_bytes_max
+                ):
+                    payload = InBlob(name, position, len(data))
+                    moved.append(msgspec.structs.replace(operation, payload=payload))
+                    parts.append(data)
+                    position += len(data)
+                case _:
+                    moved.append(operation)
+        if parts:
+            await self._put(name, b"".join(parts))
+        return moved
+
+    async def _put(self, name: str, data: bytes) -> None:
+        backoff = Backoff(self._settings)
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._settings.blob_patience_s
+        while True:
+            try:
+                await self._blobs.put(name, data)
+            except Unavailable as error:
+                if loop.time() > deadline:
+                    raise Unavailable(f"record bytes could not be stored: {error}") from error
+                await backoff.pause()
+            else:
+                return
+
+    async def _settle(self, operations: list[Operation]) -> list[Result]:
+        """Submit operations, again each time they expired, until the journal holds them."""
+        while True:
+            self._number += 1
+            window = self._settings.submission_window_slots
+            self._last_slot = max(self._last_slot, Slot(self._journal.filled + window))
+            submission = Submission(self._origin, self._number, self._last_slot, operations)
+            results = await self._deliver(submission)
+            if results is not None:
+                return results
+
+    async def _deliver(self, submission: Submission) -> list[Result] | None:
+        """Get a submission into the journal; return its results, or None once it has expired."""
+        loop = asyncio.get_running_loop()
+        self._outstanding = submission
+        self._outcome = loop.create_future()
+        preferred = self._node_id
+        if self._gossip.has_peers:
+            preferred = self._choose_publisher(loop.time())
+        if preferred != self._node_id:
+            started = loop.time()
+            self._gossip.forward(preferred, submission)
+            if await self._outcome_within(self._preference.patience_s):
+                self._preference.note_outcome(loop.time() - started)
+                return self._outcome.result()
+            self._preference.suspect(preferred, loop.time())
+        self._publisher.offer(submission)
+        return await self._outcome
+
+    def _choose_publisher(self, now: float) -> str:
+        for name in self._preference.due_pings(now):
+            self._gossip.ping(name)
+        return self._preference.preferred()
+
+    async def _outcome_within(self, patience_s: float) -> bool:
+        assert self._outcome is not None
+        try:
+            async with asyncio.timeout(patience_s):
+                await asyncio.shield(self._outcome)
+        except TimeoutError:
+            return False
+        return True
+
+    def _observe(self, slot: Slot, _entry: Entry, applied: list[Applied]) -> None:
+        """Take the outcome of the outstanding submission from the fold."""
+        outstanding, outcome = self._outstanding, self._outcome
+        if outstanding is None or outcome is None or outcome.done():
+            return
+        for submission, results in applied:
+            if results is not None and _same(submission, outstanding):
+                outcome.set_result(results)
+                return
+        if slot >= outstanding.last_slot:
+            outcome.set_result(None)
+
+    def _observe_jump(self) -> None:
+        """Give up on results that lie in slots which this node will never fold."""
+        outstanding, outcome = self._outstanding, self._outcome
+        if outstanding is None or outcome is None or outcome.done():
+            return
+        state = self._journal.state
+        if state.is_settled(outstanding.origin, outstanding.number):
+            outcome.set_exception(Indeterminate("published, but the outcome was skipped over"))
+        elif state.next_slot > outstanding.last_slot:
+            outcome.set_exception(Indeterminate("may have been published and skipped over"))
+
+
+def _same(one: Submission, other: Submission) -> bool:
+    return (one.origin, one.number) == (other.origin, other.number)
