@@ -12,9 +12,13 @@ from typing import Any, NamedTuple, TypeVar
 from tidings.errors import InvalidRequest
 from tidings.kafka.decoding import Cursor, reader_of
 from tidings.kafka.encoding import encode
+from tidings.kafka.produce_request import read_usual
 from tidings.kafka.schema import Entity, request_class, response_class
 
 API_VERSIONS_KEY = 18
+
+_COPIED_BYTES_MAX = 16 * 1024
+"""A request up to this size is copied before it is read."""
 
 _T = TypeVar("_T")
 
@@ -64,12 +68,15 @@ def decode(module: str, version: int, frame: bytes | memoryview) -> Request:
         InvalidRequest: The bytes are no such request.
     """
     entity = request_class(module, version)
-    cursor = Cursor(frame, _PREFIX.size)
+    # Pieces of bytes are cheaper than pieces of views.
+    data = bytes(frame) if len(frame) <= _COPIED_BYTES_MAX else frame
+    cursor = Cursor(data, _PREFIX.size)
     try:
         client_id = _read_client_id(cursor)
         if entity.__flexible__:
             cursor.skip_tagged()
-        return Request(client_id, reader_of(entity)(cursor))
+        body = read_usual(version, cursor) if module == "produce" else None
+        return Request(client_id, reader_of(entity)(cursor) if body is None else body)
     except (InvalidRequest, ValueError, OverflowError, struct.error) as error:
         raise InvalidRequest(f"not a {module} request of version {version}: {error}") from error
 

@@ -14,7 +14,7 @@ import struct
 import uuid
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from types import SimpleNamespace
 from typing import Any, TypeAlias
 
@@ -70,16 +70,25 @@ class Cursor:
         Raises:
             InvalidRequest: It does not end.
         """
+        data, start = self.data, self.position
+        if start < len(data) and data[start] < 0x80:
+            # Nearly all are of one byte.
+            self.position = start + 1
+            return data[start]
         value = 0
-        for place in range(_UVARINT_BYTES_MAX):
-            if self.position >= len(self.data):
-                break
-            byte = self.data[self.position]
-            self.position += 1
+        for place, byte in enumerate(data[start : start + _UVARINT_BYTES_MAX]):
             value |= (byte & 0x7F) << (7 * place)
             if byte < 0x80:
+                self.position = start + place + 1
                 return value
         raise InvalidRequest("a varint does not end")
+
+    def skip_no_tagged(self) -> bool:
+        """Step over an empty section of tagged fields, as nearly all are; else do nothing."""
+        if self.position >= len(self.data) or self.data[self.position]:
+            return False
+        self.position += 1
+        return True
 
     def skip_tagged(self) -> None:
         """Step over a section of tagged fields."""
@@ -111,7 +120,8 @@ def reader_of(entity: Entity) -> Reader:
         values = {name: read(cursor) for name, read in plain}
         if flexible:
             values.update(absent)
-            _read_tagged(cursor, tagged, values)
+            if not cursor.skip_no_tagged():
+                _read_tagged(cursor, tagged, values)
         return SimpleNamespace(**values)
 
     return read_entity
@@ -182,8 +192,12 @@ def _number_reader(layout: str) -> Callable[[Cursor], Number]:
 def _size_reader(layout: str, *, flexible: bool) -> Callable[[Cursor], int]:
     """Return what reads a size; null has the size -1."""
     if flexible:
-        return lambda cursor: cursor.uvarint() - 1
+        return _read_compact_size
     return _number_reader(layout)
+
+
+def _read_compact_size(cursor: Cursor) -> int:
+    return cursor.uvarint() - 1
 
 
 def _text_reader(read_size: Callable[[Cursor], int], *, nullable: bool) -> Reader:
@@ -234,7 +248,13 @@ def _nullable_entity_reader(read: Reader) -> Reader:
 
 def _duration_reader(layout: str) -> Reader:
     read_number = _number_reader(layout)
-    return lambda cursor: timedelta(milliseconds=read_number(cursor))
+    return lambda cursor: duration(read_number(cursor))
+
+
+@lru_cache(maxsize=64)
+def duration(time_ms: int) -> timedelta:
+    """Return a duration; a client asks with few different ones, and making one takes a while."""
+    return timedelta(milliseconds=time_ms)
 
 
 def _read_uuid(cursor: Cursor) -> uuid.UUID | None:

@@ -14,6 +14,7 @@ from typing import Protocol
 import tidings
 from tidings.clock import SystemClock
 from tidings.engine.log import Log
+from tidings.engine.settings import Settings
 from tidings.errors import InvalidRequest
 from tidings.kafka.broker import Address, Broker
 from tidings.kafka.server import Server, listen
@@ -123,6 +124,8 @@ async def serve(
         peers=Alone(f"n{settings.node_id}"),
         clock=SystemClock(),
         rng=random.Random(),
+        # Nobody is waited for: what comes while the store writes is the next entry.
+        settings=Settings(linger_s=0),
     )
     broker = Broker(log, SystemClock(), settings, storage.cluster_id)
     async with asyncio.TaskGroup() as tasks:
