@@ -37,7 +37,10 @@ class Target:
 
 
 def main() -> None:
-    """Fuzz with libFuzzer's options, beginning with one request of each kind."""
+    """Fuzz with libFuzzer's options; begin with one request of each kind, or try the named file."""
+    if any(Path(argument).is_file() for argument in sys.argv[1:]):
+        atheris.Setup(sys.argv, Target())
+        atheris.Fuzz()
     with tempfile.TemporaryDirectory() as corpus:
         for number, data in enumerate(requests()):
             (Path(corpus) / f"{number}").write_bytes(data)

@@ -181,6 +181,19 @@ def test_wrong_request_behind_a_good_one_leaves_the_good_one_its_answer(gate: Ga
     play(act)
 
 
+def test_answer_that_comes_after_the_client_was_cut_off_is_dropped(pipelined: Gate) -> None:
+    async def act(scene: Scene) -> None:
+        await scene.receive(asking("a"))
+        cut = asking("b")[4:-2]
+        scene.connection.data_received(len(cut).to_bytes(4, "big") + cut)
+        pipelined.open("a")
+        await settle()
+        assert scene.transport.state == "aborted"
+        assert scene.transport.sent == b""
+
+    play(act)
+
+
 def test_unknown_version_of_api_versions_is_answered_in_version_0_with_the_range() -> None:
     async def act(scene: Scene) -> None:
         await scene.receive(b"\0\0\0\x0b\0\x12\0\x63\0\0\0\x07\xff\xff\0")

@@ -56,6 +56,8 @@ class Connection(asyncio.Protocol):
         self._unsent_bytes = 0
         # Whether no more is taken from the client: it is wrong, or the broker stops.
         self._is_closing = False
+        # Whether nothing can be sent any more either.
+        self._is_cut = False
         self._is_writable = True
         self._is_reading = True
         # When the client last did something, or was last let do it.
@@ -153,6 +155,7 @@ class Connection(asyncio.Protocol):
     def abort(self) -> None:
         """See `Held`."""
         self._is_closing = True
+        self._is_cut = True
         self._transport.abort()
 
     def go_on(self) -> None:
@@ -201,7 +204,7 @@ class Connection(asyncio.Protocol):
     def _send_what_is_ready(self) -> None:
         while self._slots and (buffers := self._slots[0].buffers) is not None:
             answered = self._slots.popleft().pending
-            if buffers:
+            if buffers and not self._is_cut:
                 self._transport.writelines(buffers)
             size = SIZE_BYTES + len(answered.frame)
             self._received_bytes -= size
