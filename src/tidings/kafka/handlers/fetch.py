@@ -45,14 +45,10 @@ class _Wanted(NamedTuple):
     """One partition of a request."""
 
     topic: NamedTopic
-    partition: int
+    name: TopicPartition
     offset: Offset
     size_bytes_max: int
     leader_epoch: int
-
-    @property
-    def name(self) -> TopicPartition:
-        return TopicPartition(self.topic.name, self.partition)
 
 
 class _Turn(NamedTuple):
@@ -88,20 +84,19 @@ def _check_session(request: Entity) -> ErrorCode:
 
 
 def _wanted(state: State, request: Entity) -> list[_Wanted]:
-    wanted = []
+    wanted: list[_Wanted] = []
     for topic_data in request.topics:
         topic = named_topic(state, topic_data, "topic")
-        for data in topic_data.partitions:
-            epoch = field(data, "current_leader_epoch", NO_LEADER_EPOCH)
-            wanted.append(
-                _Wanted(
-                    topic,
-                    data.partition,
-                    Offset(data.fetch_offset),
-                    data.partition_max_bytes,
-                    epoch,
-                )
+        wanted += [
+            _Wanted(
+                topic,
+                TopicPartition(topic.name, data.partition),
+                Offset(data.fetch_offset),
+                data.partition_max_bytes,
+                field(data, "current_leader_epoch", NO_LEADER_EPOCH),
             )
+            for data in topic_data.partitions
+        ]
     return wanted
 
 
@@ -147,24 +142,33 @@ async def _fetch_one(
     log: Log, item: _Wanted, left_bytes: int, *, may_exceed: bool
 ) -> FetchedPartition:
     """Fetch from one partition; with `may_exceed` at least one batch, if there is one."""
-    if not log.state.has_partition(item.name):
-        return FetchedPartition(item.partition, item.topic.unknown)
-    epoch_code = check_leader_epoch(item.leader_epoch)
-    if epoch_code != ErrorCode.none:
-        return FetchedPartition(item.partition, epoch_code)
+    name = item.name
+    error_code = _check(log.state, item)
+    if error_code is not None:
+        return FetchedPartition(name.partition, error_code)
     size_bytes_max = min(item.size_bytes_max, left_bytes)
     batches: list[FetchedBatch] = []
-    is_at_end = item.offset == log.state.end_offset(item.name)
-    if not is_at_end and (size_bytes_max > 0 or may_exceed):
+    end = log.state.end_offset(name)
+    if item.offset != end and (size_bytes_max > 0 or may_exceed):
         try:
             batches = await _read(log, item, size_bytes_max)
         except TidingsError as error:
-            return FetchedPartition(item.partition, code_of(error))
-    if batches and not may_exceed and len(batches[0].data) > size_bytes_max:
-        batches = []
-    end = log.state.end_offset(item.name)
-    start = log.state.log_start_offset(item.name)
-    return FetchedPartition(item.partition, ErrorCode.none, end, end, start, batches)
+            return FetchedPartition(name.partition, code_of(error))
+        if batches and not may_exceed and len(batches[0].data) > size_bytes_max:
+            batches = []
+        end = log.state.end_offset(name)
+    start = log.state.log_start_offset(name)
+    return FetchedPartition(name.partition, ErrorCode.none, end, end, start, batches)
+
+
+def _check(state: State, item: _Wanted) -> ErrorCode | None:
+    """Return what is wrong with the asking itself."""
+    if not state.has_partition(item.name):
+        return item.topic.unknown
+    if item.leader_epoch == NO_LEADER_EPOCH:
+        return None
+    error_code = check_leader_epoch(item.leader_epoch)
+    return None if error_code == ErrorCode.none else error_code
 
 
 async def _read(log: Log, item: _Wanted, size_bytes_max: int) -> list[FetchedBatch]:
