@@ -88,8 +88,9 @@ def test_fetch_by_topic_id_is_answered_by_topic_id() -> None:
 def test_fetch_in_the_middle_of_a_batch_gives_all_of_it() -> None:
     log = RecordsLog(a=1)
     log.add(A0, BATCH)
-    (found,) = fetch(log, partition_of(offset=2))
+    (found,) = fetch(log, partition_of(offset=2), max_wait=500)
     assert base_offsets(found.records) == [0]
+    assert log.fetches == 1
 
 
 def test_fetch_at_the_end_gives_nothing() -> None:
@@ -180,6 +181,14 @@ def test_fetch_does_not_give_each_partition_a_batch_that_does_not_fit() -> None:
     assert large.high_watermark == 1
     small, large = fetch(log, partition_of(0), partition_of(1, size_bytes_max=100))
     assert (len(small.records), large.records) == (len(BATCH), b"")
+
+
+def test_fetch_gives_a_partition_only_what_the_others_left() -> None:
+    log = RecordsLog(a=3)
+    for index in range(3):
+        log.add(TopicPartition("a", index), BATCH)
+    found = fetch(log, *map(partition_of, range(3)), max_bytes=2 * len(BATCH) + 1)
+    assert [len(partition.records) for partition in found] == [len(BATCH), len(BATCH), 0]
 
 
 def test_fetch_of_the_first_batch_may_exceed_the_partitions_limit() -> None:
