@@ -1,6 +1,7 @@
 """The broker as a process: how it starts, answers, and ends."""
 
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -93,3 +94,15 @@ def test_serve_on_a_folder_in_use_says_by_whom(tmp_path: Path) -> None:
         )
     assert ended.returncode == 1
     assert f"in use by process {process.pid}" in ended.stderr
+
+
+def test_serve_allows_itself_more_files_than_a_shell_does() -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(256, before[1]), before[1]))
+    try:
+        with serving() as (process, _):
+            limits = Path(f"/proc/{process.pid}/limits").read_text()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    (line,) = [line for line in limits.splitlines() if line.startswith("Max open files")]
+    assert int(line.split()[3]) == min(before[1], 21_000)

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import errno
 import random
+import resource
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -22,6 +23,9 @@ from tidings.kafka.settings import BrokerSettings
 from tidings.ports import BlobStore, OrderStore, Peers
 from tidings.stores.folder import open_folder
 from tidings.stores.memory import MemoryBlobStore, MemoryOrderStore
+
+_OTHER_FILES = 1000
+"""Open files that are no connections: those of the stores."""
 
 
 class Storage(Protocol):
@@ -80,6 +84,7 @@ def run(settings: BrokerSettings, data: Path | None, *, say: Callable[[str], Non
         where = f"{address.host}:{address.port}"
         say(f"Tidings {tidings.__version__} listens on {where}; everything is in {place}")
 
+    _allow_many_files(settings.connections_max)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(_open_and_serve(settings, data, say_ready))
 
@@ -95,6 +100,15 @@ async def _open_and_serve(
 async def _in_memory() -> AsyncIterator[Memory]:
     cluster_id = base64.urlsafe_b64encode(random.Random().randbytes(16)).decode().rstrip("=")
     yield Memory(MemoryOrderStore(is_exclusive=True), MemoryBlobStore(), cluster_id)
+
+
+def _allow_many_files(connections_max: int) -> None:
+    """Raise the limit of open files as far as the system lets us: each connection is one."""
+    wanted = connections_max + _OTHER_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < allowed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
