@@ -12,6 +12,7 @@ from scripted_services import Loss, ScriptedNetwork, Services, is_first
 from tidings.maelstrom.design import Body
 from tidings.maelstrom.designs.gossip import DIGEST_INTERVAL_S, PROBE_INTERVAL_S, Gossip, create
 from tidings.maelstrom.offset_index import HOLE_PATIENCE_S
+from tidings.maelstrom.polling import POLL_RECORDS_MAX
 from tidings.testing.loop import run
 
 TOMBSTONE = {"tombstone": True}
@@ -102,6 +103,21 @@ def test_gossip_record_that_appears_in_a_hole_is_not_skipped() -> None:
             services.put("seq-kv", "k_0", {"msg": "a"})
             assert await patiently_polled(design) == [(0, "a"), (1, "b")]
             assert services.value("seq-kv", "k_0") == {"msg": "a"}
+
+    run(main())
+
+
+def test_gossip_poll_of_tombstones_alone_looks_whether_there_is_more() -> None:
+    async def main() -> None:
+        async with nodes() as (services, [design]):
+            for offset in range(POLL_RECORDS_MAX + 1):
+                services.put("seq-kv", f"k_{offset}", TOMBSTONE)
+            services.put("lin-kv", "next_k", POLL_RECORDS_MAX + 1)
+            assert await patiently_polled(design) == []
+            # Somebody takes the next offset, stores there, and dies before it tells.
+            services.put("seq-kv", f"k_{POLL_RECORDS_MAX + 1}", {"msg": "a"})
+            services.put("lin-kv", "next_k", POLL_RECORDS_MAX + 2)
+            assert await patiently_polled(design) == [(POLL_RECORDS_MAX + 1, "a")]
 
     run(main())
 

@@ -197,8 +197,9 @@ MUTANTS = [
     Mutant(
         "a poll of `gossip` steps over a hole",
         GOSSIP,
-        "message_records(gapless(wanted, found))",
-        "message_records([(offset, found[offset]) for offset in wanted if offset in found])",
+        "            records = gapless(wanted, await self._read(key, index, wanted))\n",
+        "            found = await self._read(key, index, wanted)\n"
+        "            records = [(offset, found[offset]) for offset in wanted if offset in found]\n",
         "gossip",
     ),
     Mutant(

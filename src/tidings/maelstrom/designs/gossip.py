@@ -144,9 +144,19 @@ class Gossip:
 
     async def _poll_key(self, key: str, start_offset: int) -> list[tuple[int, Json]]:
         index = self._index(key)
-        if start_offset >= index.end_offset:
-            await self._probe(key, index)
-        wanted = range(start_offset, min(index.end_offset, start_offset + POLL_RECORDS_MAX))
+        while True:
+            if start_offset >= index.end_offset:
+                await self._probe(key, index)
+            wanted = range(start_offset, min(index.end_offset, start_offset + POLL_RECORDS_MAX))
+            records = gapless(wanted, await self._read(key, index, wanted))
+            messages = message_records(records)
+            if messages or not wanted or len(records) < len(wanted):
+                return messages
+            # Tombstones alone: whoever polls cannot step over what it is not shown.
+            start_offset = wanted.stop
+
+    async def _read(self, key: str, index: OffsetIndex, wanted: range) -> dict[int, Record]:
+        """Return what is stored at these offsets; settle those that are overdue."""
         found = await self._records.read(key, wanted)
         missing = [offset for offset in wanted if offset not in found]
         if missing:
@@ -155,7 +165,7 @@ class Gossip:
             found |= await self._settle(key, index.overdue(missing, now))
         for offset in found:
             index.add(offset)
-        return message_records(gapless(wanted, found))
+        return found
 
     async def _probe(self, key: str, index: OffsetIndex) -> None:
         now = asyncio.get_running_loop().time()
