@@ -145,14 +145,16 @@ def test_decode_of_an_encoded_page_returns_it() -> None:
     refs = [SectionRef(page, Offset(20), 2**63, 9, 3) for page in (4, 3)]
     page = Page(
         9,
+        Slot(2**40),
         [
             PageSection(A, Section([inline, blob], refs[0], refs[1])),
             PageSection(B, Section([index_entry(0)], None, None)),
         ],
+        ["data/n0/1"],
     )
     assert decode_page(encode_page(page)) == page
 
 
 def test_decode_of_no_page_raises_corrupt() -> None:
     with pytest.raises(Corrupt):
-        decode_page(b"C" + encode_page(Page(0, []))[1:])
+        decode_page(b"C" + encode_page(Page(0, Slot(9), [], []))[1:])

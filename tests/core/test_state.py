@@ -308,7 +308,7 @@ def test_page_without_records_has_no_sections() -> None:
     state = state_with_topics("a")
     fold(state, batch())
     fold_until(state, 2 * PAGE_SLOTS)
-    assert state.unwritten[1] == Page(1, [])
+    assert state.unwritten[1] == Page(1, Slot(2 * PAGE_SLOTS), [], [])
 
 
 @pytest.mark.parametrize(

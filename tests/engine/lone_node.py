@@ -15,6 +15,7 @@ from tidings.core.entry import (
     decode_entry,
     encode_entry,
 )
+from tidings.core.pages import IN_PLACE, PageFormat
 from tidings.engine.log import Log
 from tidings.engine.settings import Settings
 from tidings.errors import Unavailable
@@ -146,6 +147,7 @@ def make_log(
     peers: Mailbox | None = None,
     settings: Settings | None = None,
     life: int = 1,
+    page_format: PageFormat = IN_PLACE,
 ) -> Log:
     return Log(
         order,
@@ -154,6 +156,7 @@ def make_log(
         clock=Midnight(),
         rng=Random(f"life {life}"),
         settings=settings or Settings(),
+        page_format=page_format,
     )
 
 

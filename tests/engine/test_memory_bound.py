@@ -5,7 +5,7 @@ from random import Random
 
 from lone_node import Mailbox, Midnight, WatchedBlobs, WatchedOrder, append_of
 
-from tidings.core.pages import PAGE_SLOTS
+from tidings.core.pages import IN_PLACE, PAGE_SLOTS
 from tidings.engine.log import Log
 from tidings.engine.settings import KIB, Settings
 from tidings.testing.loop import run
@@ -54,7 +54,7 @@ def check_bounds(log: Log) -> None:
     assert journal.state.index_size <= INDEX_ENTRIES_BOUND
     assert journal.entries.size <= SETTINGS.entry_cache_bytes
     assert reader._pages.size <= SETTINGS.page_cache_bytes
-    assert reader._data.size <= SETTINGS.blob_cache_bytes
+    assert reader._bytes.size_bytes <= SETTINGS.blob_cache_bytes
     assert len(journal.state.unwritten) <= 2
     assert len(journal.state.origins) <= 1
     assert not journal._ahead
@@ -92,6 +92,7 @@ def test_memory_stays_bounded_while_200_000_messages_are_sent_and_committed() ->
             clock=Midnight(),
             rng=Random("memory"),
             settings=SETTINGS,
+            page_format=IN_PLACE,
         )
         async with asyncio.TaskGroup() as tasks:
             node = tasks.create_task(log.run())

@@ -117,6 +117,36 @@ MUTANTS = [
         "    state.origins = {}\n",
     ),
     Mutant(
+        "a page is called durable though its segment was never stored",
+        UPKEEP,
+        "            if segment:\n",
+        "            if segment and False:\n",
+    ),
+    Mutant(
+        "entries are trimmed whose records are in no durable segment",
+        UPKEEP,
+        "Slot(min(checkpoint, state.durable_slot))",
+        "state.next_slot",
+    ),
+    Mutant(
+        "the index moves to segments in another order than the bytes",
+        "core/segments.py",
+        "    for part in page.sections:\n",
+        "    for part in reversed(page.sections):\n",
+    ),
+    Mutant(
+        "a reader that comes too late does not look again",
+        "engine/reader.py",
+        "                await self._journal.barrier()\n",
+        "                raise\n",
+    ),
+    Mutant(
+        "a checkpoint forgets where the open page begins",
+        "core/checkpoint.py",
+        "    state.open_page = checkpoint.open_page\n",
+        "    state.open_page = checkpoint.durable_pages\n",
+    ),
+    Mutant(
         "a blob is offered before it is durable",
         LANE,
         '            await self._put(name, b"".join(parts))\n',
@@ -185,8 +215,8 @@ MUTANTS = [
     Mutant(
         "a page is called durable before it is stored",
         UPKEEP,
-        "            await self._blobs.put(page_blob(page.number), encode_page(page))\n",
-        "            pass\n",
+        "        await self._blobs.put(page_blob(page.number), encode_page(page))\n",
+        "",
     ),
     Mutant(
         "a time-out is called definite",

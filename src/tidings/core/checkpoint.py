@@ -3,15 +3,15 @@
 It holds everything that the fold needs, and of the index only what no durable page holds: a node
 that starts from it reads the rest from pages, as it does after pruning.
 
-    C1  a checkpoint is taken only where a page has just been sealed (next_slot is a multiple of
-        PAGE_SLOTS), so that every index entry is in a page.
+    C1  a checkpoint is taken only where a page has just been sealed, so that every index entry is
+        in a page.
 """
 
 import msgspec
 
 from tidings.core import documents
 from tidings.core.groups import Group, Groups
-from tidings.core.pages import PAGE_SLOTS, Page, Spine
+from tidings.core.pages import Page, PageFormat, Spine
 from tidings.core.partition import Partition
 from tidings.core.producers import Producer, Producers
 from tidings.core.state import State
@@ -35,27 +35,33 @@ class PartitionState(msgspec.Struct, frozen=True, array_like=True):
 class Checkpoint(msgspec.Struct, frozen=True, array_like=True):
     """The stored form of a `State`."""
 
+    page_format: PageFormat
     next_slot: Slot
     topics: dict[str, Topic]
     partitions: list[PartitionState]
     groups: dict[str, Group]
     next_producer_id: int
     origins: dict[str, tuple[int, Slot]]
+    open_page: int
     durable_pages: int
+    durable_slot: Slot
     unwritten: list[Page]
 
 
 def take_checkpoint(state: State) -> Checkpoint:
     """Return a checkpoint that shares nothing mutable with `state`, once it is encoded."""
-    assert state.next_slot % PAGE_SLOTS == 0, f"C1: {state.next_slot} is not a page boundary"
+    assert state.is_at_page_boundary, f"C1: {state.next_slot} is not a page boundary"
     return Checkpoint(
+        state.page_format,
         state.next_slot,
         state.topics,
         [_without_index(name, partition) for name, partition in state.partitions.items()],
         state.groups,
         state.next_producer_id,
         state.origins,
+        state.open_page,
         state.durable_pages,
+        state.durable_slot,
         list(state.unwritten.values()),
     )
 
@@ -75,8 +81,9 @@ def _without_index(name: TopicPartition, partition: Partition) -> PartitionState
 
 def restore_checkpoint(checkpoint: Checkpoint) -> State:
     """Return the state from which the checkpoint was taken."""
-    state = State(Topics(checkpoint.topics), Groups(checkpoint.groups))
-    state.next_slot = checkpoint.next_slot
+    state = State(checkpoint.page_format, Topics(checkpoint.topics), Groups(checkpoint.groups))
+    state.next_slot = state.open_slot = checkpoint.next_slot
+    state.open_page = checkpoint.open_page
     state.next_producer_id = checkpoint.next_producer_id
     for part in checkpoint.partitions:
         partition = Partition(part.end_offset, part.spine, Producers(part.producers))
@@ -85,6 +92,7 @@ def restore_checkpoint(checkpoint: Checkpoint) -> State:
         state.partitions[part.name] = partition
     state.origins = checkpoint.origins
     state.durable_pages = checkpoint.durable_pages
+    state.durable_slot = checkpoint.durable_slot
     for page in checkpoint.unwritten:
         state.unwritten[page.number] = page
         for name, section in ((part.partition, part.section) for part in page.sections):

@@ -1,9 +1,9 @@
 r"""Index pages: where a partition's records are, when memory no longer says.
 
-Page *n* covers the slots n·256 … n·256 + 255 (`PAGE_SLOTS`). It is sealed by the fold of its last
-slot and holds, for each partition that got records there, one *section*: the partition's index
-entries from those slots. Every node that folds the journal makes the same page, so it does not
-matter who writes it, or how often.
+A page covers the slots from the end of the one before to where it is full (`PageFormat`). It is
+sealed by the fold of its last slot and holds, for each partition that got records there, one
+*section*: the partition's index entries from those slots. Every node that folds the journal makes
+the same page, so it does not matter who writes it, or how often.
 
 The entries of a partition are ordered by offset, by the bytes up to their end and by the highest
 timestamp up to them. So the first that is far enough in any of these, or in several, is found
@@ -32,8 +32,31 @@ from tidings.core import documents
 from tidings.core.entry import InBlob
 from tidings.types import Offset, Slot, TopicPartition
 
-PAGE_SLOTS = 256
-"""Part of the stored format: every node must cut pages at the same slots."""
+MIB = 1024 * 1024
+
+
+class PageFormat(msgspec.Struct, frozen=True, array_like=True):
+    """Where pages end, and whether they take record bytes along.
+
+    Part of the stored format: every node must cut pages at the same slots, so that all nodes of a
+    journal need the same, for ever. A page is full with the first slot that reaches a bound.
+    """
+
+    slots_max: int
+    batches_max: int
+    inline_bytes_max: int
+    """Record bytes that are inline in the page's entries."""
+    has_segments: bool
+    """Whether inline record bytes move to segments, so that entries can be trimmed."""
+
+
+IN_PLACE = PageFormat(256, 2**31, 2**31, has_segments=False)
+"""For stores that cannot trim: record bytes stay where they are."""
+
+IN_SEGMENTS = PageFormat(4096, 8192, 16 * MIB, has_segments=True)
+"""For stores that can. The bounds keep what a node does at once for a page to some milliseconds."""
+
+PAGE_SLOTS = IN_PLACE.slots_max
 
 
 class InEntry(msgspec.Struct, frozen=True, array_like=True, tag=0, gc=False):
@@ -99,7 +122,11 @@ class Page(msgspec.Struct, frozen=True, array_like=True):
     """All sections of one range of slots, in the order in which partitions appeared."""
 
     number: int
+    end_slot: Slot
+    """The first slot after it."""
     sections: list[PageSection]
+    blobs: list[str]
+    """The data blobs that its slots name, whatever became of the batches; only with segments."""
 
 
 Spine = tuple[SectionRef, ...]

@@ -13,6 +13,7 @@ has one, it is the high watermark too. An index entry is *sealed* once it is par
 
 from bisect import bisect_left
 from collections import deque
+from collections.abc import Sequence
 from operator import attrgetter
 
 from tidings.core.entry import InBlob
@@ -106,10 +107,20 @@ class Partition:
             self._add(entry)
         self._sealed.append((page, Offset(section.entries[-1].last_offset + 1)))
 
-    def mark_durable(self, page: int) -> None:
-        """Note that every page up to this one is in the blob store."""
+    def mark_durable(self, page: int, entries: Sequence[IndexEntry] = ()) -> None:
+        """Note that every page up to this one is in the blob store, and where batches are now."""
         while self._sealed and self._sealed[0][0] <= page:
             self.durable_offset = self._sealed.popleft()[1]
+        if entries:
+            start = bisect_left(self.entries, entries[0].last_offset, key=_last_offset)
+            end = start + len(entries)
+            assert self.entries[start].base_offset == entries[0].base_offset, (
+                "T1: other batches are moved"
+            )
+            assert self.entries[end - 1].last_offset == entries[-1].last_offset, (
+                "T1: other batches are moved"
+            )
+            self.entries[start:end] = entries
 
     def prune(self, below: Offset) -> int:
         """Drop from memory the durable entries that lie wholly below; return how many."""

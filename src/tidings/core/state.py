@@ -26,6 +26,7 @@ from tidings.core.entry import (
     DeleteRecords,
     DeleteTopic,
     Entry,
+    InBlob,
     Inline,
     MarkPagesDurable,
     Operation,
@@ -34,7 +35,7 @@ from tidings.core.entry import (
 )
 from tidings.core.groups import Group, Groups
 from tidings.core.limits import BYTES_MAX, OFFSET_MAX, SUBMISSION_SLOTS_MAX, is_within_limits
-from tidings.core.pages import PAGE_SLOTS, InEntry, Page, PageSection, Section
+from tidings.core.pages import IN_PLACE, InEntry, Page, PageFormat, PageSection, Section
 from tidings.core.partition import START, Partition
 from tidings.core.producers import PlacedBatch, Verdict
 from tidings.core.results import (
@@ -46,6 +47,7 @@ from tidings.core.results import (
     Refused,
     Result,
 )
+from tidings.core.segments import move_to_segment
 from tidings.core.topics import Topic, Topics
 from tidings.types import Offset, Slot, TopicPartition
 
@@ -72,9 +74,21 @@ _REFUSALS = {
 class State:
     """The state after folding the slots below `next_slot`."""
 
-    def __init__(self, topics: Topics | None = None, groups: Groups | None = None) -> None:
+    def __init__(
+        self,
+        page_format: PageFormat = IN_PLACE,
+        topics: Topics | None = None,
+        groups: Groups | None = None,
+    ) -> None:
+        self.page_format = page_format
         # The slot whose entry is applied next.
         self.next_slot = Slot(0)
+        # The page that is sealed next: its number, its first slot, and what is in it.
+        self.open_page = 0
+        self.open_slot = Slot(0)
+        self._open_batches = 0
+        self._open_bytes = 0
+        self._open_blobs: dict[str, None] = {}
         self._topics = topics or Topics()
         # Partitions that ever got records; the others of a topic are empty.
         self.partitions: dict[TopicPartition, Partition] = {}
@@ -85,8 +99,9 @@ class State:
         self.origins: dict[str, tuple[int, Slot]] = {}
         # Pages sealed but not known to be durable, oldest first.
         self.unwritten: dict[int, Page] = {}
-        # Pages below are durable.
+        # Pages below are durable, with their segments, and the first slot that none of them covers.
         self.durable_pages = 0
+        self.durable_slot = Slot(0)
         # Index entries in memory, all partitions together.
         self.index_size = 0
         # Partitions with records since the last seal, in order of appearance.
@@ -110,9 +125,21 @@ class State:
             ]
             applied.append((submission, results))
         self.next_slot = Slot(slot + 1)
-        if self.next_slot % PAGE_SLOTS == 0:
-            self._seal(slot // PAGE_SLOTS, entry.published_ms)
+        if self._page_is_full():
+            self._seal(entry.published_ms)
         return applied
+
+    @property
+    def is_at_page_boundary(self) -> bool:
+        """Whether a page has just been sealed."""
+        return self.next_slot == self.open_slot
+
+    def _page_is_full(self) -> bool:
+        return (
+            self.next_slot - self.open_slot >= self.page_format.slots_max
+            or self._open_batches >= self.page_format.batches_max
+            or self._open_bytes >= self.page_format.inline_bytes_max
+        )
 
     def is_settled(self, origin: str, number: int) -> bool:
         """Whether this submission, or a later one of its origin, has been applied."""
@@ -133,6 +160,8 @@ class State:
             return Refused(Reason.INVALID)
         match operation:
             case Append():
+                if self.page_format.has_segments and isinstance(operation.payload, InBlob):
+                    self._open_blobs[operation.payload.name] = None
                 return self._append(operation, place, now_ms)
             case CommitOffsets(offsets=offsets):
                 known = all(self.has_partition(partition) for partition, _ in offsets)
@@ -152,7 +181,7 @@ class State:
                 return self._groups.delete(operation.group)
             case CreateTopic():
                 slot, _, _ = place
-                return self._topics.create(operation, slot, slot // PAGE_SLOTS)
+                return self._topics.create(operation, slot, self.open_page)
             case DeleteTopic():
                 return self._delete_topic(operation.topic)
             case CreatePartitions():
@@ -183,6 +212,9 @@ class State:
         if operation.producer is not None:
             partition.producers.record(operation.producer, operation.record_count, base, now_ms)
         self.index_size += 1
+        self._open_batches += 1
+        if isinstance(payload, Inline):
+            self._open_bytes += len(payload.data)
         self._touched[operation.partition] = None
         return Placed(base)
 
@@ -217,14 +249,18 @@ class State:
 
     # Pages --------------------------------------------------------------------------------------
 
-    def _seal(self, number: int, now_ms: int) -> None:
+    def _seal(self, now_ms: int) -> None:
+        number = self.open_page
         sections = []
         for name in self._touched:
             partition = self.partitions[name]
             sections.append(PageSection(name, partition.seal(number)))
             partition.producers.forget(now_ms - PRODUCER_IDLE_MS_MAX)
-        self.unwritten[number] = Page(number, sections)
+        self.unwritten[number] = Page(number, self.next_slot, sections, list(self._open_blobs))
         self._touched.clear()
+        self._open_blobs.clear()
+        self.open_page, self.open_slot = number + 1, self.next_slot
+        self._open_batches = self._open_bytes = 0
         # F2: whatever was applied of the others would be past its last slot if it came again.
         self.origins = {
             origin: (number, last_slot)
@@ -233,26 +269,32 @@ class State:
         }
 
     def _mark_durable(self, page: int) -> Result:
-        if page >= self.next_slot // PAGE_SLOTS:
+        if page >= self.open_page:
             return Refused(Reason.INVALID)
         if page < self.durable_pages:
             return Done(changed=False)
         for number in range(self.durable_pages, page + 1):
-            for name in (part.partition for part in self.unwritten.pop(number).sections):
-                # The topic may have been deleted since, and may even be another one by now.
-                if name in self.partitions:
-                    self.partitions[name].mark_durable(number)
-                    self._prunable[name] = None
+            sealed = self.unwritten.pop(number)
+            stored = move_to_segment(sealed) if self.page_format.has_segments else sealed
+            for part in stored.sections:
+                if self._is_of_a_topic_that_exists(part.partition, number):
+                    entries = part.section.entries if self.page_format.has_segments else ()
+                    self.partitions[part.partition].mark_durable(number, entries)
+                    self._prunable[part.partition] = None
+            self.durable_slot = sealed.end_slot
         self.durable_pages = page + 1
         return Done()
 
     def restore_section(self, name: TopicPartition, page: int, section: Section) -> None:
         """Take back a section of an unwritten page, unless it is of a topic that was deleted."""
+        if self._is_of_a_topic_that_exists(name, page):
+            self.partitions[name].restore(page, section)
+            self.index_size += len(section.entries)
+
+    def _is_of_a_topic_that_exists(self, name: TopicPartition, page: int) -> bool:
+        """Whether a section of this page is of the topic that has the name now."""
         topic = self.topics.get(name.topic)
-        if topic is None or page < topic.created_page:
-            return
-        self.partitions[name].restore(page, section)
-        self.index_size += len(section.entries)
+        return topic is not None and page >= topic.created_page
 
     def prune(self, index_entries_max: int) -> int:
         """Drop durable index entries that nobody will ask for soon; return how many.

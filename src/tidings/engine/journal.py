@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 
 from tidings.core.checkpoint import decode_checkpoint, restore_checkpoint
 from tidings.core.entry import Entry, decode_entry
+from tidings.core.pages import IN_PLACE, PageFormat
 from tidings.core.state import Applied, State
 from tidings.engine.backoff import Backoff
 from tidings.engine.cache import LoadingCache
@@ -49,15 +50,28 @@ def checkpoint_slot(cell: bytes | None) -> int:
     return int(cell)
 
 
+class Missing(Corrupt):
+    """What was named is not stored: it has moved or was deleted meanwhile, or it was lost.
+
+    After a barrier a node knows: who looks the place up again and still misses it, has lost it.
+    """
+
+
 class Journal:
     """One journal, folded as far as this node knows it."""
 
-    def __init__(self, store: OrderStore, blobs: BlobStore, settings: Settings) -> None:
+    def __init__(
+        self,
+        store: OrderStore,
+        blobs: BlobStore,
+        settings: Settings,
+        page_format: PageFormat = IN_PLACE,
+    ) -> None:
         self.store = store
         self._blobs = blobs
         self._settings = settings
         # Replaced only by `_jump`; always reach it through the journal.
-        self.state = State()
+        self.state = State(page_format)
         # J2. At least state.next_slot; raised by whoever sees a slot filled.
         self.filled = Slot(0)
         # Entries of slots at or after state.next_slot that arrived before their turn.
@@ -131,7 +145,7 @@ class Journal:
     async def _load_entry(self, slot: Slot) -> tuple[tuple[bytes, Entry], int]:
         found = await self.store.read(slot, 1)
         if isinstance(found, Trimmed) or not found:
-            raise Corrupt(f"slot {slot} was filled, but the order store no longer holds its entry")
+            raise Missing(f"slot {slot} was filled, but the order store no longer holds its entry")
         return (found[0], decode_entry(found[0])), len(found[0])
 
     # Following ----------------------------------------------------------------------------------
@@ -250,10 +264,18 @@ class Journal:
             return
         data = await self._blobs.get(checkpoint_blob(slot))
         if data is None:
+            if await self.store.read_cell(CHECKPOINT_CELL) != cell:
+                raise Unavailable("a newer checkpoint has taken the place of the one being read")
             raise Corrupt(f"the order store names checkpoint {slot}, which has no blob")
         if slot <= self.state.next_slot:
             return
-        self.state = restore_checkpoint(decode_checkpoint(data))
+        state = restore_checkpoint(decode_checkpoint(data))
+        if state.page_format != self.state.page_format:
+            raise Corrupt(
+                f"this journal has pages of {state.page_format}, this node would make pages of "
+                f"{self.state.page_format}: open it as it was made"
+            )
+        self.state = state
         self.filled = max(self.filled, self.state.next_slot)
         self._ahead = {
             slot: held for slot, held in self._ahead.items() if slot >= self.state.next_slot

@@ -24,7 +24,7 @@ from tidings.core.entry import (
 )
 from tidings.core.groups import NO_DETAIL
 from tidings.core.limits import BYTES_MAX, TOPIC_ID_BYTES
-from tidings.core.pages import covers
+from tidings.core.pages import IN_PLACE, IN_SEGMENTS, PageFormat, covers
 from tidings.core.results import (
     Done,
     Placed,
@@ -97,12 +97,18 @@ class Log:
         rng: random.Random,
         settings: Settings | None = None,
         journal: str = "journal",
+        page_format: PageFormat | None = None,
     ) -> None:
-        """Build a node; `journal` names the journal that the stores and the peers serve."""
+        """Build a node; `journal` names the journal that the stores and the peers serve.
+
+        `page_format` is by default what the stores allow, and must be the same for ever.
+        """
         settings = settings or Settings()
         self._rng = rng
         incarnation = incarnation_of(peers.node_id, f"{rng.getrandbits(64):016x}")
-        self.journal = Journal(store, blobs, settings)
+        can_let_go = store.can_trim and blobs.can_delete
+        page_format = page_format or (IN_SEGMENTS if can_let_go else IN_PLACE)
+        self.journal = Journal(store, blobs, settings, page_format)
         self._reader = Reader(self.journal, blobs, settings)
         self._publisher = Publisher(incarnation, self.journal, clock, rng, settings)
         preference = Preference(peers.node_id, peers.node_ids, journal, settings)

@@ -17,7 +17,7 @@ import random
 
 from tidings.core.entry import Entry, Submission, encode_entry
 from tidings.engine.backoff import Backoff
-from tidings.engine.journal import Journal
+from tidings.engine.journal import Journal, Missing
 from tidings.engine.settings import Settings
 from tidings.errors import Unavailable
 from tidings.ports import Appended, AppendOutcome, Clock, Occupied, Trimmed, Unsettled
@@ -162,6 +162,10 @@ class Publisher:
         while True:
             try:
                 held, _ = await self._journal.entries.fetch(slot)
+            except Missing:
+                # Trimmed since: whether ours was applied is in the state by then.
+                await self._find_the_end()
+                return False
             except Unavailable:
                 await backoff.pause()
             else:

@@ -6,13 +6,13 @@ pages. The bytes come from the cache of entries and blobs. Nothing here changes 
 
 import asyncio
 from bisect import bisect_left
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from operator import attrgetter
+from typing import TypeVar
 
-from tidings.core.entry import Append, Entry, InBlob, Inline
 from tidings.core.pages import (
     IndexEntry,
-    InEntry,
     PageSection,
     Reaches,
     Section,
@@ -24,11 +24,17 @@ from tidings.core.pages import (
 from tidings.core.partition import START, Partition
 from tidings.core.topics import Topic
 from tidings.engine.cache import LoadingCache
-from tidings.engine.journal import Journal
+from tidings.engine.journal import Journal, Missing
+from tidings.engine.record_bytes import RecordBytes
 from tidings.engine.settings import Settings
-from tidings.errors import Corrupt, OffsetOutOfRange, TidingsError, UnknownTopicOrPartition
+from tidings.errors import Corrupt, OffsetOutOfRange, UnknownTopicOrPartition
 from tidings.ports import BlobStore
 from tidings.types import Offset, TopicPartition
+
+T = TypeVar("T")
+
+MOVES_MAX = 2
+"""A batch moves to its segment, and may then be deleted; a reader can be too slow for both."""
 
 Sections = dict[TopicPartition, Section]
 
@@ -59,8 +65,8 @@ class Reader:
         self._blobs = blobs
         self._settings = settings
         self._pages = LoadingCache(self._load_page, settings.page_cache_bytes)
-        self._data = LoadingCache(self._load_data, settings.blob_cache_bytes)
         self._reads = asyncio.Semaphore(settings.concurrent_reads_max)
+        self._bytes = RecordBytes(journal, blobs, settings, self._reads)
 
     async def fetch(
         self, name: TopicPartition, offset: Offset, size_bytes_max: int
@@ -76,7 +82,23 @@ class Reader:
             Unavailable: A store that had to be asked gave no answer.
             Corrupt: A store holds something else than what was put there.
         """
-        return await self._read_all(await self._locate(name, offset, size_bytes_max))
+
+        async def read() -> list[RecordBatch]:
+            return await self._read_all(await self._locate(name, offset, size_bytes_max))
+
+        return await self._surely(read)
+
+    async def _surely(self, read: Callable[[], Awaitable[T]]) -> T:
+        """Return what `read` does, looking places up again if what was there has moved since."""
+        for _ in range(MOVES_MAX):
+            try:
+                return await read()
+            except Missing:
+                await self._journal.barrier()
+        try:
+            return await read()
+        except Missing as error:
+            raise Corrupt(str(error)) from error
 
     async def batch_for_time(self, name: TopicPartition, timestamp_ms: int) -> RecordBatch | None:
         """Return the first batch with a record of this time or a later one; None if there is none.
@@ -84,6 +106,9 @@ class Reader:
         Raises:
             UnknownTopicOrPartition, Unavailable, Corrupt: See `fetch`.
         """
+        return await self._surely(lambda: self._batch_for_time(name, timestamp_ms))
+
+    async def _batch_for_time(self, name: TopicPartition, timestamp_ms: int) -> RecordBatch | None:
         start = self._partition(name).log_start_offset
         while True:
             found = await self.find(name, _later(start, timestamp_ms))
@@ -101,8 +126,11 @@ class Reader:
         Raises:
             UnknownTopicOrPartition, Unavailable, Corrupt: See `fetch`.
         """
+        return await self._surely(lambda: self._newest_batch_by_time(name))
+
+    async def _newest_batch_by_time(self, name: TopicPartition) -> RecordBatch | None:
         partition = self._partition(name)
-        found = await self.batch_for_time(name, partition.highest_ms)
+        found = await self._batch_for_time(name, partition.highest_ms)
         if found is not None:
             return found
         # It was that of a batch below the log start offset: look at all that is left.
@@ -196,67 +224,18 @@ class Reader:
             return (await self._pages.fetch(page))[name]
 
     async def _load_page(self, number: int) -> tuple[Sections, int]:
-        data = await self._get(page_blob(number))
+        data = await self._blobs.get(page_blob(number))
+        if data is None:
+            raise Missing(f"page {number} is durable, but the blob store does not hold it")
         return _sections(decode_page(data).sections), len(data)
 
     # What ----------------------------------------------------------------------------------------
 
     async def _read_all(self, index: list[IndexEntry]) -> list[RecordBatch]:
-        held = [self._held(entry) for entry in index]
-        if None in held:
-            held = await self._load(index)
         return [
             RecordBatch(entry.base_offset, entry.last_offset, entry.appended_ms, data)
-            for entry, data in zip(index, held, strict=True)
-            if data is not None
+            for entry, data in zip(index, await self._bytes.load(index), strict=True)
         ]
-
-    def _held(self, entry: IndexEntry) -> bytes | None:
-        """Return a batch's bytes if they are in memory."""
-        match entry.where:
-            case InEntry(slot) as place:
-                held = self._journal.entries.get(slot)
-                return _inline_data(held[1], place) if held else None
-            case InBlob(name) as part:
-                blob = self._data.get(name)
-                return _part(blob, part) if blob is not None else None
-
-    async def _load(self, index: list[IndexEntry]) -> list[bytes | None]:
-        """Return the bytes of batches, loading those that are not in memory side by side."""
-        loaded: list[bytes | None] = [None] * len(index)
-        failures: list[TidingsError] = []
-
-        async def load(position: int) -> None:
-            try:
-                async with self._reads:
-                    loaded[position] = await self._read(index[position])
-            except TidingsError as error:
-                failures.append(error)
-
-        async with asyncio.TaskGroup() as tasks:
-            for position in range(len(index)):
-                tasks.create_task(load(position))
-        if failures:
-            raise failures[0]
-        return loaded
-
-    async def _read(self, entry: IndexEntry) -> bytes:
-        match entry.where:
-            case InEntry(slot) as place:
-                _, filled = await self._journal.entries.fetch(slot)
-                return _inline_data(filled, place)
-            case InBlob(name) as part:
-                return _part(await self._data.fetch(name), part)
-
-    async def _load_data(self, name: str) -> tuple[bytes, int]:
-        data = await self._get(name)
-        return data, len(data)
-
-    async def _get(self, name: str) -> bytes:
-        data = await self._blobs.get(name)
-        if data is None:
-            raise Corrupt(f"the journal names blob {name}, which the blob store does not hold")
-        return data
 
 
 def _later(start: Offset, timestamp_ms: int) -> Reaches:
@@ -265,18 +244,3 @@ def _later(start: Offset, timestamp_ms: int) -> Reaches:
 
 def _sections(parts: list[PageSection]) -> Sections:
     return {part.partition: part.section for part in parts}
-
-
-def _inline_data(entry: Entry, place: InEntry) -> bytes:
-    match entry.submissions[place.submission].operations[place.operation]:
-        case Append(payload=Inline(data)):
-            return data
-        case other:
-            raise Corrupt(f"the index says that {place} is inline record bytes, it is {other}")
-
-
-def _part(blob: bytes, part: InBlob) -> bytes:
-    data = blob[part.position : part.position + part.size_bytes]
-    if len(data) != part.size_bytes:
-        raise Corrupt(f"blob {part.name} has {len(blob)} bytes, too few for {part}")
-    return data

@@ -7,7 +7,9 @@ it instead.
 
     K1  a page is durable BEFORE the operation that says so is submitted;
     K2  a checkpoint's blob is durable BEFORE the cell names it, and the cell only moves forward;
-    K3  nothing is trimmed: entries hold inline record bytes, which no checkpoint holds.
+    K3  a page's segment is durable BEFORE the page is;
+    K4  slots are trimmed only below the named checkpoint and below the end of the durable pages:
+        what their entries did is in the one, and where their records are in the others.
 """
 
 import asyncio
@@ -15,11 +17,19 @@ import logging
 
 from tidings.core.checkpoint import encode_checkpoint, take_checkpoint
 from tidings.core.entry import Entry, MarkPagesDurable
-from tidings.core.pages import PAGE_SLOTS, encode_page
+from tidings.core.pages import Page, encode_page
+from tidings.core.segments import inline_places, move_to_segment, segment_blob
 from tidings.core.state import Applied
 from tidings.engine.backoff import Backoff
-from tidings.engine.journal import CHECKPOINT_CELL, Journal, checkpoint_blob, checkpoint_slot
+from tidings.engine.journal import (
+    CHECKPOINT_CELL,
+    Journal,
+    Missing,
+    checkpoint_blob,
+    checkpoint_slot,
+)
 from tidings.engine.reader import page_blob
+from tidings.engine.record_bytes import inline_data
 from tidings.engine.settings import Settings
 from tidings.engine.submitter import Submitter
 from tidings.errors import Indeterminate, Unavailable
@@ -50,6 +60,8 @@ class Upkeep:
         self._due = asyncio.Event()
         # The newest checkpoint taken and not yet written: (next slot, bytes).
         self._checkpoint: tuple[Slot, bytes] | None = None
+        # The checkpoint that the newest one of this node took the place of; 0 for none.
+        self._superseded = 0
         self._durable_pages = 0
         journal.observers.append(self._observe)
 
@@ -58,9 +70,9 @@ class Upkeep:
         if state.durable_pages != self._durable_pages:
             self._durable_pages = state.durable_pages
             state.prune(self._settings.index_entries_max)
-        if state.next_slot % PAGE_SLOTS or entry.publisher != self._incarnation:
+        if not state.is_at_page_boundary or entry.publisher != self._incarnation:
             return
-        if state.next_slot // PAGE_SLOTS % self._settings.checkpoint_pages == 0:
+        if state.open_page % self._settings.checkpoint_pages == 0:
             # Now, for the state will have moved on when the task below runs.
             self._checkpoint = (state.next_slot, encode_checkpoint(take_checkpoint(state)))
         self._due.set()
@@ -83,9 +95,38 @@ class Upkeep:
     async def _write_pages(self) -> None:
         pages = list(self._journal.state.unwritten.values())
         for page in pages:
-            await self._blobs.put(page_blob(page.number), encode_page(page))
+            await self._write_page(page)
         if pages:
             await self._submitter.submit([MarkPagesDurable(pages[-1].number)])
+
+    async def _write_page(self, page: Page) -> None:
+        """Write a page, after its segment if the format has any; nothing if somebody else has."""
+        if self._journal.state.page_format.has_segments:
+            try:
+                segment = await self._segment(page)
+            except Missing:
+                # Trimmed, so it is durable, or else lost.
+                await self._journal.barrier()
+                if page.number >= self._journal.state.durable_pages:
+                    raise
+                return
+            if segment:
+                await self._blobs.put(segment_blob(page.number), segment)
+            page = move_to_segment(page)
+        await self._blobs.put(page_blob(page.number), encode_page(page))
+
+    async def _segment(self, page: Page) -> bytes:
+        """Return the inline record bytes of a page, as its segment has them."""
+        places = list(inline_places(page))
+        by_slot: dict[Slot, list[int]] = {}
+        for number, place in enumerate(places):
+            by_slot.setdefault(place.slot, []).append(number)
+        parts = [b""] * len(places)
+        for slot, numbers in by_slot.items():
+            _, entry = await self._journal.entries.fetch(slot)
+            for number in numbers:
+                parts[number] = inline_data(entry, places[number])
+        return b"".join(parts)
 
     async def _write_checkpoint(self) -> None:
         if self._checkpoint is None:
@@ -96,7 +137,22 @@ class Upkeep:
             named = await self._journal.store.read_cell(CHECKPOINT_CELL)
             if checkpoint_slot(named) >= slot:
                 break
+            self._superseded = checkpoint_slot(named)
             if await self._journal.store.swap_cell(CHECKPOINT_CELL, named, b"%d" % slot):
+                named = b"%d" % slot
                 break
+        if checkpoint_slot(named) == slot:
+            await self._let_go(slot)
         if self._checkpoint == (slot, data):
             self._checkpoint = None
+
+    async def _let_go(self, checkpoint: int) -> None:
+        """Trim what the checkpoint and the durable pages hold, and delete the checkpoint before."""
+        state = self._journal.state
+        if not state.page_format.has_segments:
+            return
+        below = Slot(min(checkpoint, state.durable_slot))
+        assert state.durable_slot <= state.open_slot, f"K4: {state.durable_slot} is not sealed"
+        await self._journal.store.trim(below)
+        if self._superseded:
+            await self._blobs.delete(checkpoint_blob(self._superseded))

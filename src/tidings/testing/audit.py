@@ -11,12 +11,14 @@ import msgspec
 
 from tidings.core.checkpoint import decode_checkpoint, restore_checkpoint
 from tidings.core.entry import Append, CommitOffsets, Entry, InBlob, Operation, decode_entry
-from tidings.core.pages import PAGE_SLOTS, encode_page
+from tidings.core.pages import Page, PageFormat, encode_page
 from tidings.core.results import Done, Placed, Result
+from tidings.core.segments import inline_places, move_to_segment, segment_blob
 from tidings.core.state import Applied, State
 from tidings.engine.journal import CHECKPOINT_CELL, checkpoint_blob, checkpoint_slot
 from tidings.engine.log import Log
 from tidings.engine.reader import page_blob
+from tidings.engine.record_bytes import inline_data
 from tidings.testing.storage import Storage
 from tidings.testing.trace import Trace
 from tidings.types import Offset, Slot, TopicPartition
@@ -27,6 +29,8 @@ class Auditor:
 
     def __init__(self, trace: Trace) -> None:
         self._trace = trace
+        # Reads that found nothing where something must be.
+        self.lost: list[str] = []
         # What the first node that folded a slot found there and made of it.
         self._folded: dict[Slot, tuple[bytes, list[Applied]]] = {}
 
@@ -76,14 +80,15 @@ def digest(state: State) -> bytes:
 class Reference:
     """Folds the stored journal once more, from slot 0, and checks what it names."""
 
-    def __init__(self, storage: Storage, trace: Trace) -> None:
+    def __init__(self, storage: Storage, trace: Trace, page_format: PageFormat) -> None:
         self._storage = storage
         self._trace = trace
-        self.state = State()
+        self.state = State(page_format)
         self._ends: dict[TopicPartition, int] = {}
         self._committed: dict[tuple[str, TopicPartition], Offset] = {}
         self._named: dict[str, None] = {}
         self._pages: dict[int, bytes] = {}
+        self._segments: dict[int, bytes] = {}
         self._at_checkpoint = b""
 
     def check(self, entries: list[bytes]) -> None:
@@ -95,16 +100,21 @@ class Reference:
                     self._trace.count("submission dropped")
                 for operation, result in zip(submission.operations, results or (), strict=False):
                     self._check_operation(operation, result)
-            if self.state.next_slot % PAGE_SLOTS == 0:
-                sealed = number // PAGE_SLOTS
-                self._pages[sealed] = encode_page(self.state.unwritten[sealed])
+            if self.state.is_at_page_boundary:
+                self._keep_page(self.state.unwritten[self.state.open_page - 1], entries)
             if self.state.next_slot == checkpoint:
                 self._at_checkpoint = digest(self.state)
         for number in range(self.state.durable_pages):
             assert self._storage.blob(page_blob(number)) == self._pages[number], (
                 f"A5: page {number} is called durable and is not stored"
             )
+            segment = self._segments.get(number, b"")
+            assert self._storage.blob(segment_blob(number)) == (segment or None), (
+                f"A5: the segment of page {number} is not stored, or is another"
+            )
             self._trace.count("page durable")
+            if segment:
+                self._trace.count("segment durable")
         for name in self._storage.blob_names():
             if name.startswith("data/") and name not in self._named:
                 self._trace.count("blob never named")
@@ -114,6 +124,16 @@ class Reference:
             assert blob is not None, f"A5: checkpoint {checkpoint} is named and not stored"
             restored = restore_checkpoint(decode_checkpoint(blob))
             assert digest(restored) == self._at_checkpoint, f"A2: checkpoint {checkpoint} differs"
+
+    def _keep_page(self, page: Page, entries: list[bytes]) -> None:
+        if self.state.page_format.has_segments:
+            parts = [
+                inline_data(decode_entry(entries[place.slot]), place)
+                for place in inline_places(page)
+            ]
+            self._segments[page.number] = b"".join(parts)
+            page = move_to_segment(page)
+        self._pages[page.number] = encode_page(page)
 
     def _check_operation(self, operation: Operation, result: Result) -> None:
         match operation, result:

@@ -56,6 +56,7 @@ _JOURNAL: Final = (
     "blob never named",
     "submission dropped",
     "trimmed",
+    "segment durable",
 )
 
 EXPECTED: Final[dict[str, tuple[str, ...]]] = {

@@ -96,6 +96,8 @@ class FaultyOrderStore:
             await _ask(self._life, "call", lambda: self._inner.trim(below))
         except _Lost:
             raise Unavailable("no answer") from None
+        self._trace.count("trimmed")
+        self._trace.add(self._life.node_id, "trimmed", f"below {below}")
 
     async def read_cell(self, name: str) -> bytes | None:
         """See `OrderStore`."""

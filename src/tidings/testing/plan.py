@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Final, NamedTuple
 
-from tidings.core.pages import PAGE_SLOTS
+from tidings.core.pages import IN_PLACE, PAGE_SLOTS, PageFormat
 from tidings.engine.settings import Settings
 from tidings.maelstrom.designs import MODULES
 
@@ -101,7 +101,16 @@ class Plan:
     filled_slots: int = 0
     """Slots that are filled before the nodes start, so that pages end during the run."""
     trims: bool = False
-    """Whether somebody trims slots below the newest checkpoint; needs all bytes in blobs."""
+    """Whether pages have segments, so that nodes trim; only with the stores in memory."""
+    page_slots: int = PAGE_SLOTS
+    """The slots of a page, where nodes trim."""
+
+    @property
+    def page_format(self) -> PageFormat:
+        """How the journal's pages are cut."""
+        if not self.trims:
+            return IN_PLACE
+        return PageFormat(self.page_slots, 2**31, 2**31, has_segments=True)
 
 
 def draw_plan(design: str, seed: int) -> Plan:
@@ -153,11 +162,12 @@ def _draw_journal(plan: Plan, rng: Random) -> None:
     if rng.random() < (0.2 if plan.on_services else 0.6):
         pages = rng.choice((1, 1, 1, 2))
         plan.filled_slots = pages * PAGE_SLOTS - rng.randint(1, 30)
-    plan.trims = not plan.on_services and plan.inline_bytes_max < 0 and rng.random() < 0.9
+    plan.trims = not plan.on_services and rng.random() < 0.7
     plan.settings = draw_settings(rng)
     if plan.trims:
         # What matters comes soon: a checkpoint, a trim, and a writer that sleeps through both.
-        plan.filled_slots = PAGE_SLOTS - rng.randint(1, 5)
+        plan.page_slots = rng.choice((8, 8, 16, 64, PAGE_SLOTS))
+        plan.filled_slots = rng.choice((0, 1, 2)) * plan.page_slots + rng.randint(1, 7)
         plan.settings = replace(plan.settings, checkpoint_pages=1)
         plan.intervals_s.setdefault("pause", 2.0)
 

@@ -16,7 +16,6 @@ from typing import Final
 
 from tidings.checker.history import Event
 from tidings.checker.kafka import check
-from tidings.engine.journal import CHECKPOINT_CELL
 from tidings.testing.audit import Reference, digest
 from tidings.testing.clients import Clients, within
 from tidings.testing.loop import new_loop
@@ -151,9 +150,6 @@ async def _main_phase(world: World, clients: Clients) -> None:
                 hauntings.create_task(haunt(world, trouble, interval_s), name=trouble)
                 for trouble, interval_s in plan.intervals_s.items()
             ]
-            if plan.trims and world.memory is not None:
-                trimming = world.memory.trim(world.trace, CHECKPOINT_CELL)
-                tasks.append(hauntings.create_task(trimming, name="trim"))
             await asyncio.sleep(plan.time_limit_s)
             for task in tasks:
                 task.cancel()
@@ -187,7 +183,8 @@ async def _converge(world: World) -> None:
             slots = [log.journal.state.next_slot for log in logs if log is not None]
             if slots == [len(entries)] * len(logs):
                 break
-    reference = Reference(world.storage, world.trace)
+    assert not world.auditor.lost, f"A5: {world.auditor.lost[0]}"
+    reference = Reference(world.storage, world.trace, world.plan.page_format)
     reference.check(entries)
     expected = digest(reference.state)
     for node in world.nodes:

@@ -1,6 +1,5 @@
 """What outlives every node: the stores in memory, or the services."""
 
-import asyncio
 from base64 import b64decode, b64encode
 from random import Random
 from typing import Protocol
@@ -16,7 +15,6 @@ from tidings.workbench.network import default_services
 
 JOURNAL = "journal"
 SERVICES = ("lin-kv", "seq-kv")
-TRIM_INTERVAL_S = 0.2
 
 
 class Storage(Protocol):
@@ -91,15 +89,6 @@ class MemoryStorage:
     def cell(self, name: str) -> bytes | None:
         """See `Storage`."""
         return at_once(self.order.read_cell(name))
-
-    async def trim(self, trace: Trace, cell: str) -> None:
-        """Trim what the checkpoint that `cell` names holds, again and again, until cancelled."""
-        while True:
-            await asyncio.sleep(TRIM_INTERVAL_S)
-            if (named := self.cell(cell)) is not None:
-                at_once(self.order.trim(Slot(int(named))))
-                trace.count("trimmed")
-                trace.add("store", "trimmed", int(named))
 
 
 class ServiceStorage:

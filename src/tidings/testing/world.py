@@ -5,6 +5,7 @@ messages and its time.
 """
 
 import asyncio
+from collections.abc import Mapping
 from random import Random
 from typing import Final
 
@@ -13,7 +14,8 @@ import msgspec
 from tidings.core.entry import Append, CreateTopic, Entry, InBlob, Inline, Submission, encode_entry
 from tidings.core.limits import TOPIC_ID_BYTES
 from tidings.engine.log import Log
-from tidings.maelstrom.design import Design, Network
+from tidings.errors import Corrupt
+from tidings.maelstrom.design import Design, Network, Polled
 from tidings.maelstrom.designs import load
 from tidings.maelstrom.designs.journal import Journal, Peers
 from tidings.maelstrom.node import Node
@@ -52,6 +54,21 @@ class SimNode:
         self.life: Life | None = None
         # Only of the `journal` design, while it is up.
         self.log: Log | None = None
+
+
+class _AuditedJournal(Journal):
+    """The design, telling of reads that failed for good: here no store ever loses anything."""
+
+    def __init__(self, log: Log, auditor: Auditor) -> None:
+        super().__init__(log)
+        self._auditor = auditor
+
+    async def poll(self, offsets: Mapping[str, int]) -> Polled:
+        try:
+            return await super().poll(offsets)
+        except Corrupt as error:
+            self._auditor.lost.append(str(error))
+            raise
 
 
 class World:
@@ -135,9 +152,10 @@ class World:
             rng=rng,
             settings=self.plan.settings,
             journal=JOURNAL,
+            page_format=self.plan.page_format,
         )
         self.auditor.watch(node.node_id, node.log)
-        return Journal(node.log)
+        return _AuditedJournal(node.log, self.auditor)
 
     def crash(self, node: SimNode) -> None:
         """End a node's life, if it is up; calls on their way to a store go on."""
