@@ -42,6 +42,7 @@ def name_of(number: int) -> TopicPartition:
 async def send_and_commit(log: Log) -> None:
     for start in range(0, MESSAGES, ROUND):
         numbers = range(start, start + ROUND)
+        await asyncio.sleep(0.001)
         await log._submitter.submit([append_of(b"%d" % n, name_of(n)) for n in numbers])
         name = name_of(start)
         await log.commit_offsets("g", {name: log.journal.state.end_offset(name)})
@@ -71,6 +72,7 @@ async def read_everything(log: Log) -> None:
     for burst_start in range(0, MESSAGES, BURST):
         name = name_of(burst_start)
         offset = Offset(burst_start // (PARTITIONS * BURST) * BURST)
+        await asyncio.sleep(0.001)
         batches = await log.fetch(name, offset, 64 * KIB)
         assert [batch.base_offset for batch in batches] == list(range(offset, offset + BURST))
         numbers = range(burst_start, burst_start + BURST)
