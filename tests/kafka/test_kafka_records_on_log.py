@@ -26,7 +26,7 @@ def on_a_log(scenario: Callable[[Broker], Awaitable[None]]) -> None:
         log = Log(
             MemoryOrderStore(),
             MemoryBlobStore(),
-            peers=Alone(),
+            peers=Alone("n0"),
             clock=SimClock(lambda: 0.0),
             rng=random.Random("records"),
         )
