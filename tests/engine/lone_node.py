@@ -43,8 +43,8 @@ class WatchedOrder:
         self.calls: list[str] = []
         self.is_open = asyncio.Event()
         self.is_open.set()
-        # What the next appends are told; taken from the front. "unsettled" does nothing,
-        # "lost reply" appends but does not say so.
+        # What the next appends are told; taken from the front. "unsettled" and "refused" do
+        # nothing, "lost reply" appends but does not say so.
         self.script: list[str] = []
         # Whether an occupied slot's entry is told, which is up to a store.
         self.tells_entry = True
@@ -58,6 +58,8 @@ class WatchedOrder:
         self.before_append(slot)
         if step == "unsettled":
             return Unsettled()
+        if step == "refused":
+            raise Unavailable("the disk is full")
         outcome = await self.inner.append(slot, entry)
         if step == "lost reply":
             return Unsettled()

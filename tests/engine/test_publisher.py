@@ -6,6 +6,7 @@ import pytest
 from lone_node import (
     CREATE_A,
     A,
+    Mailbox,
     WatchedBlobs,
     WatchedOrder,
     append_of,
@@ -15,6 +16,7 @@ from lone_node import (
     running,
 )
 
+from tidings.errors import Unavailable
 from tidings.testing.loop import run
 
 
@@ -126,5 +128,49 @@ def test_slot_that_was_trimmed_is_left_for_the_end_of_the_journal() -> None:
             assert sleeper.journal.state.next_slot < int(cell)
             assert await sleeper.append(A, b"x") == 0
             assert sleeper.journal.state.next_slot > int(cell)
+
+    run(main())
+
+
+def test_u4_append_that_a_full_store_refuses_fails_for_certain_and_the_next_succeeds() -> None:
+    async def main() -> None:
+        order = WatchedOrder()
+        log = make_log(order, WatchedBlobs(order))
+        async with running(log):
+            await log.create_topic("a")
+            order.script = ["refused", "refused"]
+            for data in (b"x", b"y"):
+                with pytest.raises(Unavailable, match="the disk is full"):
+                    await log.append(A, data)
+            assert await log.append(A, b"z") == 0
+            assert await read_all(log) == [b"z"]
+
+    run(main())
+
+
+def test_u4_append_whose_first_try_is_open_is_not_handed_back() -> None:
+    async def main() -> None:
+        order = WatchedOrder()
+        order.tells_entry = False
+        log = make_log(order, WatchedBlobs(order))
+        async with running(log):
+            await log.create_topic("a")
+            order.script = ["lost reply", "refused", "refused"]
+            assert await log.append(A, b"x") == 0
+            assert await read_all(log) == [b"x"]
+
+    run(main())
+
+
+def test_u4_submission_that_another_node_was_asked_to_publish_is_not_handed_back() -> None:
+    async def main() -> None:
+        order = WatchedOrder()
+        peers = Mailbox("n0", ("n0", "n1", "n2", "n3"))
+        log = make_log(order, WatchedBlobs(order), peers=peers)
+        async with running(log):
+            order.script = ["refused", "refused"]
+            assert await log.append(A, b"x", create_topic=True) == 0
+            assert peers.sent, "this node was to be preferred by none: choose other names"
+            assert not order.script
 
     run(main())

@@ -6,8 +6,9 @@ this node; if that does not publish it in time, this node does.
     B1  blobs are durable BEFORE the submission that names them is offered to anybody;
     B2  an operation is answered only with what the fold of the journal made of it;
     B3  numbers go up by one and last slots never go down, so that the fold can drop repeats;
-    B4  a submission that was offered fails only when the journal has passed its last slot: then it
-        certainly never happened, and its operations form a new submission.
+    B4  a submission that was offered fails only when it certainly never happened: when the journal
+        has passed its last slot, and its operations form a new submission; or when the order store
+        refused it (U4) and no other node was ever asked to publish it.
 """
 
 import asyncio
@@ -64,7 +65,7 @@ class Lane:
         """Have operations applied together, in order; return what became of each.
 
         Raises:
-            Unavailable: Their blob could not be stored; they certainly have no effect.
+            Unavailable: Their blob or their entry was refused; they certainly have no effect.
             Indeterminate: They took effect or not, but what became of them is lost.
         """
         return await self._settle(await self._move_to_blob(operations))
@@ -132,8 +133,15 @@ class Lane:
                 self._preference.note_outcome(loop.time() - started)
                 return self._outcome.result()
             self._preference.suspect(preferred, loop.time())
-        self._publisher.offer(submission)
+            self._publisher.offer(submission)
+        else:
+            self._publisher.offer(submission, self._refused)
         return await self._outcome
+
+    def _refused(self, error: Unavailable) -> None:
+        """Take the outstanding submission back: it certainly reached nobody."""
+        if self._outcome is not None and not self._outcome.done():
+            self._outcome.set_exception(error)
 
     def _choose_publisher(self, now: float) -> str:
         for name in self._preference.due_pings(now):

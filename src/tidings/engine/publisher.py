@@ -6,14 +6,18 @@ submissions go into the next one.
 
     U1  an append is repeated, unchanged, to the same slot until its outcome is known;
     U2  a slot is tried only when the one before is known to be filled (`Journal.filled`);
-    U3  the journal learns of an entry, and so anybody else, only when its slot is filled.
+    U3  the journal learns of an entry, and so anybody else, only when its slot is filled;
+    U4  a submission is handed back as refused only if no append that held it may have been carried
+        out, here or elsewhere.
 
 What an entry does is decided by the fold, not here: a submission that reaches the journal twice, or
 too late, is dropped there, so publishing without having folded all that went before is safe.
 """
 
 import asyncio
+import logging
 import random
+from collections.abc import Callable
 
 from tidings.core.entry import Entry, Submission, encode_entry
 from tidings.engine.backoff import Backoff
@@ -22,6 +26,11 @@ from tidings.engine.settings import Settings
 from tidings.errors import Unavailable
 from tidings.ports import Appended, AppendOutcome, Clock, Occupied, Trimmed, Unsettled
 from tidings.types import Slot
+
+log = logging.getLogger(__name__)
+
+Refuse = Callable[[Unavailable], None]
+"""Takes a submission back that certainly reached nobody, with the reason."""
 
 SMOOTHING = 0.2
 """Weight of the newest append in the smoothed time that one takes."""
@@ -48,15 +57,25 @@ class Publisher:
         self._settings = settings
         # The newest submission of each origin that still has to reach the journal.
         self._offered: dict[str, Submission] = {}
+        # By origin: who takes a submission back, because nobody else can have it (U4).
+        self._refusals: dict[str, Refuse] = {}
         self._stirred = asyncio.Event()
+        # Between appends while the order store refuses them.
+        self._pause = Backoff(settings)
         # Smoothed seconds that the order store takes to answer an append.
         self._append_s = 0.0
 
-    def offer(self, submission: Submission) -> None:
-        """Publish a submission with the next entry, unless it turns out to be settled already."""
+    def offer(self, submission: Submission, refuse: Refuse | None = None) -> None:
+        """Publish a submission with the next entry, unless it turns out to be settled already.
+
+        Call `refuse` instead of trying for ever while the order store refuses every append. Only
+        who never gave the submission to anybody else may ask for that.
+        """
         waiting = self._offered.get(submission.origin)
         if waiting is None or waiting.number < submission.number:
             self._offered[submission.origin] = submission
+            if refuse is not None:
+                self._refusals[submission.origin] = refuse
             self._stirred.set()
 
     async def run(self) -> None:
@@ -125,13 +144,32 @@ class Publisher:
     def _withdraw(self, submission: Submission) -> None:
         if self._offered.get(submission.origin) is submission:
             del self._offered[submission.origin]
+            self._refusals.pop(submission.origin, None)
+
+    def _hand_back(self, entry: Entry, error: Unavailable) -> None:
+        """Give the submissions of an entry that was refused to those who take them back."""
+        for submission in entry.submissions:
+            if refuse := self._refusals.get(submission.origin):
+                self._withdraw(submission)
+                refuse(error)
 
     async def _fill(self, slot: Slot, data: bytes, entry: Entry) -> bool:
         """Append `data` to `slot` until the outcome is known; return whether the slot is ours."""
         backoff = Backoff(self._settings)
         ambiguous = False
         while True:
-            match await self._append(slot, data):
+            try:
+                outcome = await self._append(slot, data)
+            except Unavailable as error:
+                log.warning("the order store takes no entries: %s", error)
+                if ambiguous:
+                    await backoff.pause()
+                    continue
+                self._hand_back(entry, error)
+                await self._pause.pause()
+                return False
+            self._pause.reset()
+            match outcome:
                 case Appended():
                     self._journal.take(slot, data, entry)
                     return True

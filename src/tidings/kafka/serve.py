@@ -6,6 +6,7 @@ import errno
 import random
 import resource
 import signal
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -26,6 +27,12 @@ from tidings.stores.memory import MemoryBlobStore, MemoryOrderStore
 
 _OTHER_FILES = 1000
 """Open files that are no connections: those of the stores."""
+
+ENGINE = Settings(linger_s=0)
+"""A publish is a sync of the disk, which is pause enough: while it lasts the next one gathers."""
+
+SWITCH_INTERVAL_S = 0.0005
+"""How long a busy event loop may keep the store's threads waiting (Python's default: 0.005)."""
 
 
 class Storage(Protocol):
@@ -85,6 +92,7 @@ def run(settings: BrokerSettings, data: Path | None, *, say: Callable[[str], Non
         say(f"Tidings {tidings.__version__} listens on {where}; everything is in {place}")
 
     _allow_many_files(settings.connections_max)
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(_open_and_serve(settings, data, say_ready))
 
@@ -138,8 +146,7 @@ async def serve(
         peers=Alone(f"n{settings.node_id}"),
         clock=SystemClock(),
         rng=random.Random(),
-        # Nobody is waited for: what comes while the store writes is the next entry.
-        settings=Settings(linger_s=0),
+        settings=ENGINE,
     )
     broker = Broker(log, SystemClock(), settings, storage.cluster_id)
     async with asyncio.TaskGroup() as tasks:
