@@ -27,11 +27,12 @@ fuzz: setup  ## hostile bytes on the broker's connection, guided by coverage
 matrix: setup  ## every correct design under every latency and fault; about half an hour
 	$(BIN)/python benchmarks/matrix.py $(OPTIONS)
 
-bench: setup  ## what an append, the stores on disk, the checker and the workbench cost
+bench: setup  ## what an append, the stores on disk, the checker, the workbench and the simulator cost
 	$(BIN)/python benchmarks/engine.py
 	$(BIN)/python benchmarks/stores.py
 	$(BIN)/python benchmarks/checker.py
 	$(BIN)/python benchmarks/workbench.py
+	$(BIN)/python benchmarks/simulator.py
 
 SIM_DESIGNS := journal gossip offset-list naive
 SIM_SEEDS := 2000
