@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run challenge docs fuzz matrix bench sim sim-mutants setup test lint types imports unit format lock clean
+.PHONY: run challenge chaos docs fuzz matrix bench sim sim-mutants setup test lint types imports unit format lock clean
 
 run: setup  ## a broker on 127.0.0.1:9092, with its data in ./tidings-data
 	$(BIN)/tidings serve $(OPTIONS)
@@ -14,6 +14,9 @@ CHALLENGE := --node-count 5 --concurrency 2n --rate 100 --time-limit 20 --latenc
 
 challenge: setup  ## the kafka workload on real node processes
 	$(BIN)/tidings challenge $(CHALLENGE) $(OPTIONS)
+
+chaos: setup  ## real clients on a broker that is killed again and again; some minutes
+	$(BIN)/python tests/chaos/chaos_run.py $(OPTIONS)
 
 docs: setup  ## the pages that are written from code
 	$(BIN)/python -m tidings.kafka.support > docs/kafka-support.md

@@ -1,0 +1,264 @@
+"""Kills a broker at random moments while real clients use it, and judges what they saw.
+
+    python tests/chaos/chaos_run.py [--kills 200] [--seed 1] [--rate 60] [--keep FOLDER]
+
+A broker on one folder and port is ended with SIGKILL, again and again: at work, as soon as it is
+ready, and while it recovers. Producers, readers and the members of a group, all confluent-kafka, go
+on as if nothing were; what they did and saw is a history, which the project's checker judges, and
+`chaos_judge` besides. Exits with 1 if anything is wrong; the folder is kept then.
+
+SIGKILL leaves the operating system alive, and what a process has written with it: this does not
+show that data was synced to the disk.
+"""
+
+import argparse
+import shutil
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from statistics import median
+
+from chaos_broker import START_PATIENCE_S, BrokerProcess
+from chaos_clients import (
+    PARTITIONS,
+    PATIENCE_S,
+    TOPICS,
+    MemberClient,
+    ObserverClient,
+    ProducerClient,
+    ReaderClient,
+    Work,
+    read_everything,
+)
+from chaos_history import NEMESIS, Recorder
+from chaos_judge import Judgement, judge, tally
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+from tidings.checker.history import save_history
+
+AT_WORK, WHEN_READY, STARTING = "at work", "when ready", "starting"
+
+KILLS_A_VERIFY = 20
+"""After each so many kills `tidings verify` looks at the folder."""
+
+KILLS_A_REST = 10
+REST_S = 8.0
+"""Before each so many kills the broker lives for so long: more than a member's session, which
+begins anew with the broker, as in Kafka. A group that waits for a dead member goes on then."""
+
+_TRACEBACK = "Traceback (most recent call last)"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """One run."""
+
+    kills: int
+    seed: int
+    folder: Path
+    rate: float = 60.0
+    """Records a second that each producer tries to send."""
+    work_s: float = 1.0
+    """How long the broker works before it is killed at work, about."""
+    producers: int = 2
+    """To each topic."""
+    members: int = 2
+    life_s: float = 15.0
+    """How long a client lives before it is replaced, about."""
+
+
+class Chaos:
+    """One run of it."""
+
+    def __init__(self, settings: Settings, say: Callable[[str], None]) -> None:
+        self._settings = settings
+        self._say = say
+        self._rng = Random(f"{settings.seed}/kills")
+        self._recorder = Recorder()
+        self._log = settings.folder / "broker.log"
+        self._broker = BrokerProcess(settings.folder / "data", self._log)
+        self._starts_s: list[float] = []
+        self._verified = 0
+
+    def run(self) -> Judgement:
+        """Carry it out, and judge it."""
+        self._start()
+        _create_topics(self._broker.address)
+        with self._clients():
+            for number in range(1, self._settings.kills + 1):
+                self._kill(number)
+                if number % KILLS_A_VERIFY == 0 or number == self._settings.kills:
+                    self._verify()
+                if number % KILLS_A_VERIFY == 0:
+                    self._say(f"{number} kills, {len(self._recorder.events()):,} events")
+            self._start()
+            self._wait_for_commit()
+        read_everything(self._broker.address, self._recorder)
+        self._end()
+        return self._judge()
+
+    @contextmanager
+    def _clients(self) -> Iterator[None]:
+        """Let clients work, until they are told to stop and had time to finish."""
+        settings = self._settings
+        work = Work(self._broker.address, self._recorder, threading.Event())
+        clients: list[ProducerClient | ReaderClient | MemberClient | ObserverClient] = [
+            ProducerClient(
+                work,
+                topic,
+                Random(f"{settings.seed}/{topic}/{number}"),
+                settings.rate,
+                settings.life_s,
+            )
+            for topic in TOPICS
+            for number in range(settings.producers)
+        ]
+        clients += [ReaderClient(work, Random(f"{settings.seed}/reader"), settings.life_s)]
+        clients += [
+            MemberClient(work, Random(f"{settings.seed}/member/{number}"), settings.life_s)
+            for number in range(settings.members)
+        ]
+        clients += [ObserverClient(work)]
+        threads = [threading.Thread(target=client.run, daemon=True) for client in clients]
+        for thread in threads:
+            thread.start()
+        try:
+            yield
+        finally:
+            work.stop.set()
+            for thread in threads:
+                thread.join(PATIENCE_S)
+        if any(thread.is_alive() for thread in threads):
+            self._recorder.complain(f"a client did not end within {PATIENCE_S} s")
+
+    def _kill(self, number: int) -> None:
+        """Start the broker if it does not run, let it run for a while, and kill it."""
+        when = self._rng.choices([AT_WORK, WHEN_READY, STARTING], [6, 2, 2])[0]
+        is_after_rest = number % KILLS_A_REST == 0
+        if is_after_rest:
+            when = AT_WORK
+        if number > 1:
+            if when == STARTING:
+                self._broker.start()
+                usual_s = median(self._starts_s)
+                self._broker.is_ready_within(self._rng.uniform(0, 1.2 * usual_s))
+            else:
+                self._start()
+        if when == AT_WORK:
+            rest_s = REST_S if is_after_rest else 0.0
+            time.sleep(rest_s + self._rng.uniform(0.1, 1.9) * self._settings.work_s)
+        elif when == WHEN_READY:
+            time.sleep(self._rng.uniform(0, 0.1))
+        self._note_unless_alive()
+        self._broker.kill()
+        self._recorder.note("info", NEMESIS, "kill", when)
+
+    def _start(self) -> None:
+        begin_s = time.perf_counter()
+        self._broker.start()
+        if not self._broker.is_ready_within(START_PATIENCE_S):
+            self._recorder.complain(f"the broker was not ready within {START_PATIENCE_S} s")
+        self._starts_s.append(time.perf_counter() - begin_s)
+
+    def _wait_for_commit(self) -> None:
+        """Wait until the group is at work again."""
+        begin = len(self._recorder.events())
+        end_s = time.perf_counter() + PATIENCE_S
+        while time.perf_counter() < end_s:
+            time.sleep(0.2)
+            if any(
+                event.f == "commit" and event.type == "ok"
+                for event in self._recorder.events()[begin:]
+            ):
+                return
+        self._recorder.complain(f"the group did not go on within {PATIENCE_S} s")
+
+    def _note_unless_alive(self) -> None:
+        status = self._broker.exit_status()
+        if status is not None:
+            self._recorder.complain(f"the broker ended by itself, with {status}: see {self._log}")
+
+    def _verify(self) -> None:
+        is_sound, said = self._broker.verify()
+        self._verified += 1
+        if not is_sound:
+            self._recorder.complain(f"tidings verify found: {said}")
+
+    def _end(self) -> None:
+        self._note_unless_alive()
+        status = self._broker.terminate()
+        if status != 0:
+            self._recorder.complain(f"the broker ended with {status} after SIGTERM")
+        self._verify()
+        if _TRACEBACK in self._log.read_text(errors="replace"):
+            self._recorder.complain(f"a traceback is in {self._log}")
+
+    def _judge(self) -> Judgement:
+        judgement = judge(self._recorder.events())
+        save_history(self._settings.folder / "history.jsonl.gz", judgement.history)
+        for line in self._summary(judgement):
+            self._say(line)
+        return judgement
+
+    def _summary(self, judgement: Judgement) -> Iterator[str]:
+        events = self._recorder.events()
+        kills = Counter(event.value for event in events if event.f == "kill")
+        yield f"kills       {kills.total():9,}  " + ", ".join(
+            f"{count} {when}" for when, count in sorted(kills.items())
+        )
+        starts = sorted(self._starts_s)
+        times = f"median {median(starts):.2f} s, slowest {starts[-1]:.2f} s"
+        yield f"starts      {len(starts):9,}  {times}"
+        yield f"verified    {self._verified:9,}  times"
+        counts = tally(events)
+        for name in dict.fromkeys(name for name, _ in sorted(counts)):
+            ok, fail, info = (counts[name, kind] for kind in ("ok", "fail", "info"))
+            yield f"{name:11} {ok:9,}  ok, {fail:,} failed, {info:,} unknown"
+        yield f"copies      {judgement.copy_count:9,}  of records whose producer tried again"
+        yield from judgement.lines()
+        yield "VALID" if judgement.is_valid else "INVALID"
+
+
+def _create_topics(address: str) -> None:
+    admin = AdminClient({"bootstrap.servers": address})
+    topics = [NewTopic(topic, num_partitions=PARTITIONS) for topic in TOPICS]
+    for created in admin.create_topics(topics).values():
+        created.result(PATIENCE_S)
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def main() -> int:
+    """Carry out one run; return the exit status."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--rate", type=float, default=60, help="records a second, each producer")
+    parser.add_argument("--keep", type=Path, help="use this folder, and keep it")
+    arguments = parser.parse_args()
+    folder = arguments.keep or Path(tempfile.mkdtemp(prefix="tidings-chaos-"))
+    folder.mkdir(parents=True, exist_ok=True)
+    settings = Settings(arguments.kills, arguments.seed, folder, arguments.rate)
+    judgement = Chaos(settings, _say).run()
+    if judgement.is_valid and arguments.keep is None:
+        shutil.rmtree(folder)
+    else:
+        _say(f"everything is in {folder}")
+    return 0 if judgement.is_valid else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
