@@ -35,6 +35,7 @@ bench: setup  ## what an append, the stores on disk, the checker, the workbench 
 	$(BIN)/python benchmarks/stores.py
 	$(BIN)/python benchmarks/checker.py
 	$(BIN)/python benchmarks/workbench.py
+	$(BIN)/python benchmarks/designs.py --picture docs/pictures/linger.svg
 	$(BIN)/python benchmarks/simulator.py
 
 SIM_DESIGNS := journal gossip offset-list naive

@@ -11,15 +11,17 @@ from tidings.maelstrom.node import Node
 from tidings.maelstrom.stdio import serve
 
 
-def run(design: str, *, gossip: bool = True) -> None:
+def run(design: str, *, gossip: bool = True, linger_s: float | None = None) -> None:
     """Serve with the design of that name until stdin ends or a signal comes, then return.
 
+    `gossip` and `linger_s` are for `load`.
+
     Raises:
-        InvalidRequest: There is no such design, or it cannot do without gossip.
+        InvalidRequest: There is no such design, or it does not know these options.
         SystemExit: The design's background work failed; status 1, the reason on stderr.
     """
     logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
-    make_design = load(design, gossip=gossip)
+    make_design = load(design, gossip=gossip, linger_s=linger_s)
 
     def make_node(write_line: Callable[[bytes], None]) -> Node:
         return Node(make_design, random.Random(), write_line)

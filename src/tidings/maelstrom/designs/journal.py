@@ -119,7 +119,9 @@ def _partition(key: str) -> TopicPartition:
     return TopicPartition(key, 0)
 
 
-def create(network: Network, rng: random.Random, *, gossip: bool = True) -> Journal:
+def create(
+    network: Network, rng: random.Random, *, gossip: bool = True, linger_s: float = LINGER_S
+) -> Journal:
     """Return the design for one node."""
     log = Log(
         MaelstromOrderStore(network, JOURNAL),
@@ -127,7 +129,7 @@ def create(network: Network, rng: random.Random, *, gossip: bool = True) -> Jour
         peers=Peers(network),
         clock=SystemClock(),
         rng=rng,
-        settings=Settings(gossip=gossip, lanes=LANES, linger_s=LINGER_S),
+        settings=Settings(gossip=gossip, lanes=LANES, linger_s=linger_s),
         journal=JOURNAL,
     )
     return Journal(log)
