@@ -9,7 +9,7 @@ from tidings.maelstrom.designs import MODULES, load
 
 
 def test_load_of_an_unknown_design_lists_those_there_are() -> None:
-    with pytest.raises(InvalidRequest, match="choose one of .*journal"):
+    with pytest.raises(InvalidRequest, match=r"choose one of .*journal"):
         load("raft")
 
 
