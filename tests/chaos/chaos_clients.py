@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 from chaos_history import Recorder
 from chaos_judge import IDEMPOTENT, ONCE, RETRYING
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 
 from tidings.types import Json
 
@@ -336,6 +338,14 @@ def read_everything(address: str, recorder: Recorder) -> None:
     if not ask_committed(recorder, open_consumer(address, GROUP, {}), PATIENCE_S):
         recorder.complain("nobody tells what the group has committed")
     consumer.close()
+
+
+def create_topics(address: str, names: Sequence[str], partition_count: int) -> None:
+    """Create topics; returns when that is acknowledged."""
+    admin = AdminClient({**_CLIENT, "bootstrap.servers": address})
+    topics = [NewTopic(name, num_partitions=partition_count) for name in names]
+    for created in admin.create_topics(topics).values():
+        created.result(PATIENCE_S)
 
 
 GROUP = "members"

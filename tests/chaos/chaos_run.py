@@ -35,12 +35,11 @@ from chaos_clients import (
     ProducerClient,
     ReaderClient,
     Work,
+    create_topics,
     read_everything,
 )
 from chaos_history import NEMESIS, Recorder
 from chaos_judge import Judgement, judge, tally
-from confluent_kafka.admin import AdminClient
-from confluent_kafka.cimpl import NewTopic
 
 from tidings.checker.history import save_history
 
@@ -91,7 +90,7 @@ class Chaos:
     def run(self) -> Judgement:
         """Carry it out, and judge it."""
         self._start()
-        _create_topics(self._broker.address)
+        create_topics(self._broker.address, TOPICS, PARTITIONS)
         with self._clients():
             for number in range(1, self._settings.kills + 1):
                 self._kill(number)
@@ -225,13 +224,6 @@ class Chaos:
         yield f"copies      {judgement.copy_count:9,}  of records whose producer tried again"
         yield from judgement.lines()
         yield "VALID" if judgement.is_valid else "INVALID"
-
-
-def _create_topics(address: str) -> None:
-    admin = AdminClient({"bootstrap.servers": address})
-    topics = [NewTopic(topic, num_partitions=PARTITIONS) for topic in TOPICS]
-    for created in admin.create_topics(topics).values():
-        created.result(PATIENCE_S)
 
 
 def _say(line: str) -> None:
