@@ -52,9 +52,9 @@ MUTANTS = [
     Mutant(
         "an append is repeated changed",
         PUBLISHER,
-        "            match await self._append(slot, data):",
-        '            if ambiguous: data = encode_entry(Entry("x", 0, []))\n'
-        "            match await self._append(slot, data):",
+        "                outcome = await self._append(slot, data)\n",
+        '                data = encode_entry(Entry("x", 0, [])) if ambiguous else data\n'
+        "                outcome = await self._append(slot, data)\n",
     ),
     Mutant(
         "a lost slot is taken for ours",
@@ -217,6 +217,30 @@ MUTANTS = [
         UPKEEP,
         "        await self._blobs.put(page_blob(page.number), encode_page(page))\n",
         "",
+    ),
+    Mutant(
+        "a segment is not stored before its page",
+        UPKEEP,
+        "                await self._blobs.put(segment_blob(page.number), segment)\n",
+        "                pass\n",
+    ),
+    Mutant(
+        "slots are trimmed whose pages are not durable",
+        UPKEEP,
+        "        below = Slot(min(checkpoint, state.durable_slot))\n",
+        "        below = Slot(checkpoint)\n",
+    ),
+    Mutant(
+        "slots are trimmed above the checkpoint",
+        UPKEEP,
+        "        below = Slot(min(checkpoint, state.durable_slot))\n",
+        "        below = state.next_slot\n",
+    ),
+    Mutant(
+        "the checkpoint that is named is deleted",
+        UPKEEP,
+        "            await self._blobs.delete(checkpoint_blob(self._superseded))\n",
+        "            await self._blobs.delete(checkpoint_blob(checkpoint))\n",
     ),
     Mutant(
         "a time-out is called definite",

@@ -2,7 +2,6 @@
 
 import pytest
 
-from tidings.core.pages import PAGE_SLOTS
 from tidings.engine.settings import Settings
 from tidings.testing.plan import Plan
 from tidings.testing.simulation import simulate
@@ -31,8 +30,9 @@ WITH_UPKEEP = Plan(
     intervals_s={"crash": 0.15},
     trouble_s=0.05,
     settings=Settings(checkpoint_pages=1),
-    inline_bytes_max=-1,
-    filled_slots=PAGE_SLOTS - 2,
+    inline_bytes_max=2,
+    filled_slots=6,
+    page_slots=8,
     trims=True,
 )
 """A page ends, a checkpoint is named, slots are trimmed, and a node that died comes back."""
@@ -55,5 +55,12 @@ def test_sweep_whose_every_call_fails_is_valid(
 
 def test_sweep_with_upkeep_has_everything_in_it() -> None:
     counts = simulate(WITH_UPKEEP).counts
-    for kind in ("page durable", "checkpoint named", "trimmed", "jumped to a checkpoint", "crash"):
+    for kind in (
+        "page durable",
+        "segment durable",
+        "checkpoint named",
+        "trimmed",
+        "jumped to a checkpoint",
+        "crash",
+    ):
         assert counts[kind], kind
