@@ -7,12 +7,20 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 START_PATIENCE_S = 60.0
 """A broker that takes longer to be ready hangs."""
 
 VERIFY_PATIENCE_S = 120.0
+
+
+TIDINGS = ("-m", "tidings")
+"""What users run."""
+
+SMALL_PAGES = (str(Path(__file__).with_name("small_pages.py")),)
+"""The same, at upkeep all the time."""
 
 
 def free_port() -> int:
@@ -24,8 +32,9 @@ def free_port() -> int:
 class BrokerProcess:
     """`tidings serve` on one folder and one port."""
 
-    def __init__(self, data: Path, log: Path) -> None:
+    def __init__(self, data: Path, log: Path, program: Sequence[str] = TIDINGS) -> None:
         """What the broker prints goes to `log`."""
+        self._program = program
         self._data = data
         self._log = log
         self._port = free_port()
@@ -43,7 +52,7 @@ class BrokerProcess:
         self._said = b""
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "tidings", *map(str, command)],
+                [sys.executable, *self._program, *map(str, command)],
                 stdout=subprocess.PIPE,
                 stderr=log,
             )
@@ -79,7 +88,7 @@ class BrokerProcess:
         The broker must not run.
         """
         done = subprocess.run(
-            [sys.executable, "-m", "tidings", "verify", str(self._data)],
+            [sys.executable, *self._program, "verify", str(self._data)],
             capture_output=True,
             text=True,
             timeout=VERIFY_PATIENCE_S,

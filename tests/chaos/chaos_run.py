@@ -1,6 +1,7 @@
 """Kills a broker at random moments while real clients use it, and judges what they saw.
 
-    python tests/chaos/chaos_run.py [--kills 200] [--seed 1] [--rate 60] [--keep FOLDER]
+    python tests/chaos/chaos_run.py [--kills 200] [--seed 1] [--rate 60] [--small-pages]
+                                      [--keep FOLDER]
 
 A broker on one folder and port is ended with SIGKILL, again and again: at work, as soon as it is
 ready, and while it recovers. Producers, readers and the members of a group, all confluent-kafka, go
@@ -25,7 +26,7 @@ from pathlib import Path
 from random import Random
 from statistics import median
 
-from chaos_broker import START_PATIENCE_S, BrokerProcess
+from chaos_broker import SMALL_PAGES, START_PATIENCE_S, TIDINGS, BrokerProcess
 from chaos_clients import (
     PARTITIONS,
     PATIENCE_S,
@@ -40,6 +41,7 @@ from chaos_clients import (
 )
 from chaos_history import NEMESIS, Recorder
 from chaos_judge import Judgement, judge, tally
+from confluent_kafka import KafkaException
 
 from tidings.checker.history import save_history
 
@@ -70,8 +72,13 @@ class Settings:
     producers: int = 2
     """To each topic."""
     members: int = 2
+    small_pages: bool = False
+    """Whether the broker is at upkeep all the time."""
     life_s: float = 15.0
     """How long a client lives before it is replaced, about."""
+
+
+Client = ProducerClient | ReaderClient | MemberClient | ObserverClient
 
 
 class Chaos:
@@ -83,9 +90,12 @@ class Chaos:
         self._rng = Random(f"{settings.seed}/kills")
         self._recorder = Recorder()
         self._log = settings.folder / "broker.log"
-        self._broker = BrokerProcess(settings.folder / "data", self._log)
+        self._broker = BrokerProcess(
+            settings.folder / "data", self._log, SMALL_PAGES if settings.small_pages else TIDINGS
+        )
         self._starts_s: list[float] = []
         self._verified = 0
+        self._said = ""
 
     def run(self) -> Judgement:
         """Carry it out, and judge it."""
@@ -100,7 +110,10 @@ class Chaos:
                     self._say(f"{number} kills, {len(self._recorder.events()):,} events")
             self._start()
             self._wait_for_commit()
-        read_everything(self._broker.address, self._recorder)
+        try:
+            read_everything(self._broker.address, self._recorder)
+        except KafkaException as error:
+            self._recorder.complain(f"not everything could be read: {error}")
         self._end()
         return self._judge()
 
@@ -109,7 +122,7 @@ class Chaos:
         """Let clients work, until they are told to stop and had time to finish."""
         settings = self._settings
         work = Work(self._broker.address, self._recorder, threading.Event())
-        clients: list[ProducerClient | ReaderClient | MemberClient | ObserverClient] = [
+        clients: list[Client] = [
             ProducerClient(
                 work,
                 topic,
@@ -126,7 +139,10 @@ class Chaos:
             for number in range(settings.members)
         ]
         clients += [ObserverClient(work)]
-        threads = [threading.Thread(target=client.run, daemon=True) for client in clients]
+        threads = [
+            threading.Thread(target=self._let_work, args=[client], daemon=True)
+            for client in clients
+        ]
         for thread in threads:
             thread.start()
         try:
@@ -137,6 +153,12 @@ class Chaos:
                 thread.join(PATIENCE_S)
         if any(thread.is_alive() for thread in threads):
             self._recorder.complain(f"a client did not end within {PATIENCE_S} s")
+
+    def _let_work(self, client: Client) -> None:
+        try:
+            client.run()
+        except Exception as error:  # noqa: BLE001 -- whatever ends a client is a finding
+            self._recorder.complain(f"a client gave up: {error!r}")
 
     def _kill(self, number: int) -> None:
         """Start the broker if it does not run, let it run for a while, and kill it."""
@@ -188,6 +210,7 @@ class Chaos:
     def _verify(self) -> None:
         is_sound, said = self._broker.verify()
         self._verified += 1
+        self._said = said
         if not is_sound:
             self._recorder.complain(f"tidings verify found: {said}")
 
@@ -222,6 +245,7 @@ class Chaos:
             ok, fail, info = (counts[name, kind] for kind in ("ok", "fail", "info"))
             yield f"{name:11} {ok:9,}  ok, {fail:,} failed, {info:,} unknown"
         yield f"copies      {judgement.copy_count:9,}  of records whose producer tried again"
+        yield from self._said.splitlines()
         yield from judgement.lines()
         yield "VALID" if judgement.is_valid else "INVALID"
 
@@ -239,11 +263,20 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--rate", type=float, default=60, help="records a second, each producer")
-    parser.add_argument("--keep", type=Path, help="use this folder, and keep it")
+    parser.add_argument("--keep", type=Path, help="use this new folder, and keep it")
+    parser.add_argument("--small-pages", action="store_true", help="be at upkeep all the time")
     arguments = parser.parse_args()
     folder = arguments.keep or Path(tempfile.mkdtemp(prefix="tidings-chaos-"))
     folder.mkdir(parents=True, exist_ok=True)
-    settings = Settings(arguments.kills, arguments.seed, folder, arguments.rate)
+    if any(folder.iterdir()):
+        parser.error(f"{folder} is not empty: choose a new folder")
+    settings = Settings(
+        kills=arguments.kills,
+        seed=arguments.seed,
+        folder=folder,
+        rate=arguments.rate,
+        small_pages=arguments.small_pages,
+    )
     judgement = Chaos(settings, _say).run()
     if judgement.is_valid and arguments.keep is None:
         shutil.rmtree(folder)

@@ -15,9 +15,20 @@ Line = tuple[str, int | str, str, Json]
 
 
 @pytest.mark.real
-def test_chaos_broker_that_is_killed_five_times_loses_and_repeats_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("small_pages", [False, True], ids=["as shipped", "small pages"])
+def test_chaos_broker_that_is_killed_five_times_loses_and_repeats_nothing(
+    tmp_path: Path, small_pages: bool
+) -> None:
     said: list[str] = []
-    settings = Settings(kills=5, seed=1, folder=tmp_path, rate=40, work_s=0.5, producers=1)
+    settings = Settings(
+        kills=5,
+        seed=1,
+        folder=tmp_path,
+        rate=40,
+        work_s=0.5,
+        producers=1,
+        small_pages=small_pages,
+    )
     judgement = Chaos(settings, said.append).run()
     assert judgement.is_valid, "\n".join(said)
     assert judgement.verdict.tallies["send"].ok > 100
