@@ -10,16 +10,19 @@ from pathlib import Path
 import apsw
 import pytest
 from click.testing import CliRunner
+from msgspec.structs import replace
 
 from tidings.cli import main as tidings
+from tidings.core.pages import IN_SEGMENTS
 from tidings.engine.log import Log
 from tidings.engine.settings import Settings
 from tidings.errors import Unavailable
+from tidings.ports import AppendOutcome
 from tidings.stores.files.blob_files import BlobFiles, check_blob_file
 from tidings.stores.folder import open_folder
 from tidings.stores.memory import MemoryBlobStore, MemoryOrderStore
 from tidings.testing.loop import run
-from tidings.types import Offset, TopicPartition
+from tidings.types import Offset, Slot, TopicPartition
 from tidings.verify import Report, verify_folder
 
 SMALL = TopicPartition("small", 0)
@@ -27,6 +30,9 @@ LARGE = TopicPartition("large", 0)
 SMALL_COUNT = 600
 LARGE_COUNT = 6
 """One slot for each batch: two sealed pages and a checkpoint, and a tail that is in no page."""
+
+PAGES = replace(IN_SEGMENTS, slots_max=256)
+"""Those of a data folder, but smaller."""
 
 
 class Alone:
@@ -43,11 +49,32 @@ class Midnight:
         return 0
 
 
+class Remembering(MemoryOrderStore):
+    """Keeps a copy of what is trimmed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.everything: list[bytes] = []
+
+    async def append(self, slot: Slot, entry: bytes) -> AppendOutcome:
+        assert slot == len(self.everything)
+        self.everything.append(entry)
+        return await super().append(slot, entry)
+
+
 async def fill(order: MemoryOrderStore, blobs: MemoryBlobStore) -> None:
     """Let the engine append batches, one at a time."""
     rng = random.Random("log")
     settings = Settings(checkpoint_pages=1, linger_s=0, courtesy=0)
-    log = Log(order, blobs, peers=Alone(), clock=Midnight(), rng=rng, settings=settings)
+    log = Log(
+        order,
+        blobs,
+        peers=Alone(),
+        clock=Midnight(),
+        rng=rng,
+        settings=settings,
+        page_format=PAGES,
+    )
     async with asyncio.TaskGroup() as tasks:
         node = tasks.create_task(log.run())
         await log.create_topic("small")
@@ -60,12 +87,13 @@ async def fill(order: MemoryOrderStore, blobs: MemoryBlobStore) -> None:
         node.cancel()
 
 
-async def store(path: Path, order: MemoryOrderStore, blobs: MemoryBlobStore) -> None:
+async def store(path: Path, order: Remembering, blobs: MemoryBlobStore) -> None:
     """Copy what is in memory into a data folder."""
     async with open_folder(path, random.Random(1)) as folder:
         folder.order._writer_connection.execute("PRAGMA synchronous = OFF")
-        for slot, entry in order._slots.items():
-            await folder.order.append(slot, entry)
+        for slot, entry in enumerate(order.everything):
+            await folder.order.append(Slot(slot), entry)
+        await folder.order.trim(order._trimmed)
         for name, value in order._cells.items():
             await folder.order.swap_cell(name, None, value)
         for name, data in blobs._blobs.items():
@@ -74,7 +102,7 @@ async def store(path: Path, order: MemoryOrderStore, blobs: MemoryBlobStore) -> 
 
 @pytest.fixture(scope="module")
 def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    order, blobs = MemoryOrderStore(), MemoryBlobStore()
+    order, blobs = Remembering(), MemoryBlobStore()
     run(fill(order, blobs))
     path = tmp_path_factory.mktemp("sample") / "data"
     asyncio.run(store(path, order, blobs))
@@ -113,7 +141,7 @@ def test_folder_that_is_sound_is_said_to_be(path: Path) -> None:
     report = verify_folder(path)
     assert report.is_sound
     assert report.lines()[:-1] == []
-    assert report.slot_count > SMALL_COUNT
+    assert report.slot_count == SMALL_COUNT + LARGE_COUNT + 2 - 2 * PAGES.slots_max
     assert report.blob_count > LARGE_COUNT
     assert report.partition_count == 2
 
@@ -151,13 +179,14 @@ def test_damaged_index_page_costs_the_records_that_only_it_can_find(path: Path) 
     assert "index page 0" in reason
 
 
-def test_damaged_slot_is_named_with_its_record_and_what_comes_after(path: Path) -> None:
-    change(path, "UPDATE slot SET entry = x'00' WHERE slot = 100")
+def test_damaged_segment_costs_the_small_batches_of_its_page(path: Path) -> None:
+    flip(blob_file(path, "segment/0"))
     report = verify_folder(path)
-    assert "slot 100 is damaged" in report.damages[0]
-    ((first, last, reason),) = report.lost[SMALL]
-    assert first == last
-    assert "slot 100" in reason
+    assert list(report.lost) == [SMALL]
+    lost = report.lost[SMALL]
+    assert lost[0][0] == 0
+    assert 200 < lost[-1][1] < 256
+    assert all("segment/0" in reason for _, _, reason in lost)
 
 
 def test_damaged_slot_after_the_checkpoint_stops_the_fold(path: Path) -> None:
@@ -167,10 +196,10 @@ def test_damaged_slot_after_the_checkpoint_stops_the_fold(path: Path) -> None:
 
 
 def test_missing_slots_are_reported(path: Path) -> None:
-    change(path, "DELETE FROM slot WHERE slot BETWEEN 50 AND 59")
+    change(path, "DELETE FROM slot WHERE slot BETWEEN 550 AND 559")
     report = verify_folder(path)
-    assert "slots 50 to 59 are missing" in report.damages
-    assert SMALL in report.lost
+    assert "slots 550 to 559 are missing" in report.damages
+    assert any("beyond slot 550" in damage for damage in report.damages)
 
 
 @pytest.mark.parametrize("cell", ["x'31'", "x'00'"])

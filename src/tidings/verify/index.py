@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from tidings.core.checkpoint import decode_checkpoint, restore_checkpoint
 from tidings.core.entry import Append, Entry, InBlob
-from tidings.core.pages import IndexEntry, Page, Section, SectionRef, decode_page
+from tidings.core.pages import IN_SEGMENTS, IndexEntry, Page, Section, SectionRef, decode_page
 from tidings.core.partition import Partition
 from tidings.core.state import State
 from tidings.engine.journal import checkpoint_blob, checkpoint_slot
@@ -52,7 +52,7 @@ class _Walk:
             state = self._restore()
         except Corrupt as error:
             self._report.damages.append(f"{error}; no node can start from it")
-            state = State()
+            state = State(IN_SEGMENTS)
         self._fold(state)
         self._report.partition_count = len(state.partitions)
         for name, partition in state.partitions.items():
@@ -63,7 +63,7 @@ class _Walk:
         """Return the state of the newest checkpoint, or that before the first slot."""
         slot = checkpoint_slot(self._journal.checkpoint)
         if slot == 0:
-            return State()
+            return State(IN_SEGMENTS)
         self.named[checkpoint_blob(slot)] = None
         data = self._files.get(checkpoint_blob(slot))
         if data is None:
