@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run challenge chaos docs fuzz matrix bench sim sim-mutants setup test lint types imports unit format lock clean
+.PHONY: clients run challenge chaos docs fuzz matrix bench sim sim-mutants setup test lint types imports unit format lock clean
 
 run: setup  ## a broker on 127.0.0.1:9092, with its data in ./tidings-data
 	$(BIN)/tidings serve $(OPTIONS)
@@ -37,6 +37,9 @@ bench: setup  ## what an append, the stores on disk, the checker, the workbench 
 	$(BIN)/python benchmarks/workbench.py
 	$(BIN)/python benchmarks/designs.py --picture docs/pictures/linger.svg
 	$(BIN)/python benchmarks/simulator.py
+
+clients: setup  ## every client against Tidings and Apache Kafka; writes docs/clients.md
+	$(BIN)/python tests/clients/compare.py
 
 SIM_DESIGNS := journal gossip offset-list naive
 SIM_SEEDS := 2000

@@ -33,7 +33,7 @@ def test_default_of_every_config_is_taken_unchanged(name: str) -> None:
         ("retention.ms", "+5", "5"),
         ("retention.ms", "-1", "-1"),
         ("retention.ms", str(2**63 - 1), str(2**63 - 1)),
-        ("retention.bytes", "-2", "-2"),
+        ("retention.bytes", "-1", "-1"),
         ("max.message.bytes", "0", "0"),
         ("preallocate", "TRUE", "true"),
         ("min.cleanable.dirty.ratio", "1e-1", "0.1"),
@@ -110,3 +110,8 @@ def test_config_without_a_value_is_refused() -> None:
 def test_value_without_end_is_refused_unread() -> None:
     with pytest.raises(InvalidConfig, match=r"more than \d+ characters"):
         parse_configs({"cleanup.policy": "delete," * VALUE_CHARACTERS_MAX})
+
+
+def test_negative_size_that_kafka_takes_for_all_is_refused_but_for_the_one_that_means_it() -> None:
+    with pytest.raises(InvalidConfig, match="at least -1"):
+        parse_configs({"retention.bytes": "-2"})

@@ -253,6 +253,7 @@ _ROWS = (
         treatment=Treatment.OBEYED,
         broker_name="log.retention.bytes",
         meaning="How many bytes of a partition are kept; -1 for all.",
+        minimum=-1,
     ),
     TopicConfig(
         name="retention.ms",
