@@ -43,12 +43,18 @@ _CLIENT: dict[str, Any] = {
     "reconnect.backoff.ms": 20,
     "reconnect.backoff.max.ms": 200,
     "retry.backoff.ms": 20,
+    # A request ends with its connection, not because the machine is slow.
+    "socket.timeout.ms": 120_000,
     "log.connection.close": False,
     "logger": _quiet,
     "error_cb": lambda _: None,
 }
 
-_NEVER_GIVE_UP = {"message.timeout.ms": 600_000, "message.send.max.retries": 1_000_000}
+_NEVER_GIVE_UP = {
+    "message.timeout.ms": 600_000,
+    "message.send.max.retries": 1_000_000,
+    "request.timeout.ms": 120_000,
+}
 
 _PRODUCERS: dict[str, dict[str, Any]] = {
     IDEMPOTENT: {**_NEVER_GIVE_UP, "enable.idempotence": True},

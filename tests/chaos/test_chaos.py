@@ -31,7 +31,7 @@ def test_chaos_broker_that_is_killed_five_times_loses_and_repeats_nothing(
     )
     judgement = Chaos(settings, said.append).run()
     assert judgement.is_valid, "\n".join(said)
-    assert judgement.verdict.tallies["send"].ok > 100
+    assert judgement.verdict.tallies["send"].ok > 20
     assert load_history(tmp_path / "history.jsonl.gz") == judgement.history
 
 
