@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 
 import fetched
 import processes
-from scenarios import Figures
+from measures import Figures
 
 import clients
 from servers import Peer

@@ -16,7 +16,7 @@ import fetched
 import lifetime
 import processes
 from confluent_kafka import KafkaException
-from scenarios import LIMITS, QUICK, SCENARIOS, Load, Running
+from measures import LIMITS, QUICK, SCENARIOS, Load, Running
 from table import Table
 
 from clients import Failed
