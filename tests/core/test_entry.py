@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from tidings.core import documents
 from tidings.core.entry import (
     OPERATION_BYTES,
+    PAGE_NUMBER_BYTES,
     TEXT_BYTES,
     AllocateProducerId,
     AlterTopic,
@@ -20,11 +21,13 @@ from tidings.core.entry import (
     DeleteRecords,
     DeleteTopic,
     Entry,
+    ForgetPages,
     InBlob,
     Inline,
     MarkPagesDurable,
     Operation,
     ProducerStamp,
+    ReleaseSections,
     SaveGroup,
     Submission,
     decode_entry,
@@ -50,6 +53,8 @@ EVERY_OPERATION: list[Operation] = [
     SaveGroup("g", 3, b"members"),
     DeleteOffsets("g", [A]),
     DeleteGroup("g"),
+    ReleaseSections(A, topic_id_of("a"), -1, Offset(0), Offset(7), [2, 2**63]),
+    ForgetPages([2**63]),
 ]
 
 any_int = st.integers(-(2**63), 2**64 - 1)
@@ -123,6 +128,8 @@ def test_layout_of_an_entry_is_as_documented() -> None:
                     [9, "g", 3, b"members"],
                     [10, "g", [a]],
                     [11, "g"],
+                    [12, a, topic_id_of("a"), -1, 0, 7, [2, 2**63]],
+                    [13, [2**63]],
                 ],
             ]
         ],
@@ -175,6 +182,8 @@ def test_sizes_of_operations_count_what_grows() -> None:
         1 + len(b"members"),
         1 + names,
         1,
+        1 + 2 * PAGE_NUMBER_BYTES,
+        PAGE_NUMBER_BYTES,
     ]
 
 

@@ -13,11 +13,13 @@ from tidings.core.entry import (
     DeleteOffsets,
     DeleteRecords,
     DeleteTopic,
+    ForgetPages,
     InBlob,
     Inline,
     MarkPagesDurable,
     Operation,
     ProducerStamp,
+    ReleaseSections,
     SaveGroup,
 )
 from tidings.core.limits import TOPIC_PARTITIONS_MAX, is_within_limits
@@ -63,6 +65,8 @@ def commit(*offsets: int) -> CommitOffsets:
         AllocateProducerId(),
         DeleteOffsets("g", []),
         DeleteGroup("g"),
+        ReleaseSections(A, b"", -1, Offset(0), Offset(1), []),
+        ForgetPages([]),
     ],
     ids=repr,
 )

@@ -227,6 +227,7 @@ def test_every_stored_structure_is_described_with_its_fields() -> None:
     for module in (
         "entry",
         "topics",
+        "collection",
         "groups",
         "pages",
         "checkpoint",

@@ -147,6 +147,42 @@ MUTANTS = [
         "    state.open_page = checkpoint.durable_pages\n",
     ),
     Mutant(
+        "a page is collected while one of its sections is alive",
+        "core/collection.py",
+        "        if section_count:\n",
+        "        if section_count > 1:\n",
+    ),
+    Mutant(
+        "sections are dead as soon as they are sealed",
+        "core/partition.py",
+        "return min(self.log_start_offset, self._sealed_offset)",
+        "return self._sealed_offset",
+    ),
+    Mutant(
+        "sections are released twice",
+        STATE,
+        "known is None or known.collected_offset != operation.from_offset",
+        "known is None",
+    ),
+    Mutant(
+        "a checkpoint forgets what was released",
+        "core/checkpoint.py",
+        "        partition.collected_offset = part.collected_offset\n",
+        "",
+    ),
+    Mutant(
+        "retention moves past a batch that it must keep",
+        "engine/retention.py",
+        "before, before_bytes = kept.base_offset,",
+        "before, before_bytes = Offset(kept.last_offset + 1),",
+    ),
+    Mutant(
+        "data blobs are deleted with the page before theirs",
+        "engine/collector.py",
+        "page = await self._reader.page(number)",
+        "page = await self._reader.page(number + 1)",
+    ),
+    Mutant(
         "a blob is offered before it is durable",
         LANE,
         '            await self._put(name, b"".join(parts))\n',

@@ -10,6 +10,7 @@ that starts from it reads the rest from pages, as it does after pruning.
 import msgspec
 
 from tidings.core import documents
+from tidings.core.collection import Collection
 from tidings.core.groups import Group, Groups
 from tidings.core.pages import Page, PageFormat, Spine
 from tidings.core.partition import Partition
@@ -27,6 +28,7 @@ class PartitionState(msgspec.Struct, frozen=True, array_like=True):
     end_bytes: int
     highest_ms: int
     log_start_offset: Offset
+    collected_offset: Offset
     start_bytes: int
     spine: Spine
     producers: dict[int, Producer]
@@ -46,6 +48,7 @@ class Checkpoint(msgspec.Struct, frozen=True, array_like=True):
     durable_pages: int
     durable_slot: Slot
     unwritten: list[Page]
+    collection: Collection
 
 
 def take_checkpoint(state: State) -> Checkpoint:
@@ -63,6 +66,7 @@ def take_checkpoint(state: State) -> Checkpoint:
         state.durable_pages,
         state.durable_slot,
         list(state.unwritten.values()),
+        state.collection,
     )
 
 
@@ -73,6 +77,7 @@ def _without_index(name: TopicPartition, partition: Partition) -> PartitionState
         partition.end_bytes,
         partition.highest_ms,
         partition.log_start_offset,
+        partition.collected_offset,
         partition.start_bytes,
         partition.spine,
         partition.producers.known,
@@ -81,7 +86,12 @@ def _without_index(name: TopicPartition, partition: Partition) -> PartitionState
 
 def restore_checkpoint(checkpoint: Checkpoint) -> State:
     """Return the state from which the checkpoint was taken."""
-    state = State(checkpoint.page_format, Topics(checkpoint.topics), Groups(checkpoint.groups))
+    state = State(
+        checkpoint.page_format,
+        Topics(checkpoint.topics),
+        Groups(checkpoint.groups),
+        checkpoint.collection,
+    )
     state.next_slot = state.open_slot = checkpoint.next_slot
     state.open_page = checkpoint.open_page
     state.next_producer_id = checkpoint.next_producer_id
@@ -89,6 +99,7 @@ def restore_checkpoint(checkpoint: Checkpoint) -> State:
         partition = Partition(part.end_offset, part.spine, Producers(part.producers))
         partition.end_bytes, partition.highest_ms = part.end_bytes, part.highest_ms
         partition.delete_records(part.log_start_offset, part.start_bytes)
+        partition.collected_offset = part.collected_offset
         state.partitions[part.name] = partition
     state.origins = checkpoint.origins
     state.durable_pages = checkpoint.durable_pages

@@ -133,6 +133,26 @@ class DeleteGroup(msgspec.Struct, frozen=True, array_like=True, tag=11):
     group: str
 
 
+class ReleaseSections(msgspec.Struct, frozen=True, array_like=True, tag=12):
+    """State that nobody will read the sections of a partition between two offsets any more."""
+
+    partition: TopicPartition
+    topic_id: bytes
+    condemned: int
+    """Which partition of deleted topics it is; -1 if the topic exists."""
+    from_offset: Offset
+    """Where the release before ended."""
+    to_offset: Offset
+    pages: list[int]
+    """The pages that hold these sections, ascending."""
+
+
+class ForgetPages(msgspec.Struct, frozen=True, array_like=True, tag=13):
+    """State that the blobs of dead pages are deleted."""
+
+    pages: list[int]
+
+
 Operation = (
     Append
     | CreateTopic
@@ -146,6 +166,8 @@ Operation = (
     | SaveGroup
     | DeleteOffsets
     | DeleteGroup
+    | ReleaseSections
+    | ForgetPages
 )
 
 
@@ -172,6 +194,10 @@ def _extra_size(operation: Operation) -> int:
                 2 * TEXT_BYTES + _text_size(key) + _text_size(value or "")
                 for key, value in configs.items()
             )
+        case ReleaseSections(partition, pages=pages):
+            return _text_size(partition.topic) + PAGE_NUMBER_BYTES * len(pages)
+        case ForgetPages(pages):
+            return PAGE_NUMBER_BYTES * len(pages)
         case DeleteRecords(partition):
             return _text_size(partition.topic)
         case DeleteTopic(name) | CreatePartitions(name) | DeleteGroup(name):
@@ -183,6 +209,8 @@ def _extra_size(operation: Operation) -> int:
         case MarkPagesDurable() | AllocateProducerId():  # pragma: no branch: the last kinds
             return 0
 
+
+PAGE_NUMBER_BYTES = 9
 
 TEXT_BYTES = 5
 """The most that MessagePack puts in front of a text."""

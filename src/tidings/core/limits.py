@@ -16,11 +16,13 @@ from tidings.core.entry import (
     DeleteOffsets,
     DeleteRecords,
     DeleteTopic,
+    ForgetPages,
     InBlob,
     Inline,
     MarkPagesDurable,
     Operation,
     ProducerStamp,
+    ReleaseSections,
     SaveGroup,
 )
 
@@ -88,7 +90,13 @@ def is_within_limits(operation: Operation) -> bool:
         case MarkPagesDurable(page):
             return page >= 0
         case (
-            DeleteTopic() | AlterTopic() | AllocateProducerId() | DeleteOffsets() | DeleteGroup()
+            DeleteTopic()
+            | AlterTopic()
+            | AllocateProducerId()
+            | DeleteOffsets()
+            | DeleteGroup()
+            | ReleaseSections()
+            | ForgetPages()
         ):  # pragma: no branch: the last kinds of operation
             return True
 

@@ -20,7 +20,8 @@ page reads.
                      3     2                          a root is newer than its children,
                                                       `newer` newer than `older`
 
-    S1  the trees of a spine cover the partition's sealed offsets without gap or overlap;
+    S1  the trees of a spine cover the partition's sealed offsets without gap or overlap, down to
+        where they were released;
     S2  weights strictly increase along a spine, except that the first two may be equal.
 """
 
@@ -142,6 +143,11 @@ def push_section(spine: Spine, page: int, entries: list[IndexEntry]) -> tuple[Sp
         spine = tuple(spine_left)
     root = SectionRef(page, last.last_offset, last.highest_ms, last.end_bytes, weight)
     return (root, *spine), Section(entries, newer, older)
+
+
+def drop_trees(spine: Spine, below: Offset) -> Spine:
+    """Return a spine without the trees that lie wholly below an offset."""
+    return tuple(tree for tree in spine if tree.last_offset >= below)
 
 
 def covers(offset: Offset) -> Reaches:

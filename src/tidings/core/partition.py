@@ -17,7 +17,16 @@ from collections.abc import Sequence
 from operator import attrgetter
 
 from tidings.core.entry import InBlob
-from tidings.core.pages import IndexEntry, InEntry, Reaches, Section, Spine, covers, push_section
+from tidings.core.pages import (
+    IndexEntry,
+    InEntry,
+    Reaches,
+    Section,
+    Spine,
+    covers,
+    drop_trees,
+    push_section,
+)
 from tidings.core.producers import Producers
 from tidings.types import Offset
 
@@ -38,6 +47,8 @@ class Partition:
         # The first offset that may be read, and the record bytes before its batch. Go up only.
         self.log_start_offset = START
         self.start_bytes = 0
+        # The sections below are released; see `tidings.core.collection`.
+        self.collected_offset = START
         # Index entries in memory, ascending. Appended by `append`, dropped by `prune`.
         self.entries: list[IndexEntry] = []
         # The trees of sealed sections.
@@ -53,6 +64,22 @@ class Partition:
     def start_offset(self) -> Offset:
         """The first offset that the index in memory covers."""
         return self.entries[0].base_offset if self.entries else self.end_offset
+
+    @property
+    def sealed_offset(self) -> Offset:
+        """Everything below is in pages, durable or not."""
+        return self._sealed_offset
+
+    @property
+    def dead_offset(self) -> Offset:
+        """Everything below is in pages and may not be read any more."""
+        return min(self.log_start_offset, self._sealed_offset)
+
+    def release(self, to_offset: Offset) -> None:
+        """Drop the trees all of whose sections are released."""
+        assert self.collected_offset <= to_offset <= self.dead_offset, f"E2: {to_offset} is alive"
+        self.collected_offset = to_offset
+        self.spine = drop_trees(self.spine, to_offset)
 
     @property
     def size_bytes(self) -> int:

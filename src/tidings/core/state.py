@@ -14,6 +14,7 @@ The index in memory is part of the state only as far as pruning allows: `prune` 
 hold, at any time, without changing any answer.
 """
 
+from tidings.core.collection import Collection, Condemned
 from tidings.core.entry import (
     AllocateProducerId,
     AlterTopic,
@@ -26,16 +27,26 @@ from tidings.core.entry import (
     DeleteRecords,
     DeleteTopic,
     Entry,
+    ForgetPages,
     InBlob,
     Inline,
     MarkPagesDurable,
     Operation,
+    ReleaseSections,
     SaveGroup,
     Submission,
 )
 from tidings.core.groups import Group, Groups
 from tidings.core.limits import BYTES_MAX, OFFSET_MAX, SUBMISSION_SLOTS_MAX, is_within_limits
-from tidings.core.pages import IN_PLACE, InEntry, Page, PageFormat, PageSection, Section
+from tidings.core.pages import (
+    IN_PLACE,
+    InEntry,
+    Page,
+    PageFormat,
+    PageSection,
+    Section,
+    drop_trees,
+)
 from tidings.core.partition import START, Partition
 from tidings.core.producers import PlacedBatch, Verdict
 from tidings.core.results import (
@@ -79,6 +90,7 @@ class State:
         page_format: PageFormat = IN_PLACE,
         topics: Topics | None = None,
         groups: Groups | None = None,
+        collection: Collection | None = None,
     ) -> None:
         self.page_format = page_format
         # The slot whose entry is applied next.
@@ -94,6 +106,8 @@ class State:
         self.partitions: dict[TopicPartition, Partition] = {}
         self._groups = groups or Groups()
         self.next_producer_id = 0
+        # Stays empty where pages have no segments: nothing is deleted there.
+        self.collection = collection or Collection()
         # Of each origin, the newest number that was applied and the highest last slot. Grows by
         # `apply`, shrinks where a page is sealed.
         self.origins: dict[str, tuple[int, Slot]] = {}
@@ -186,8 +200,12 @@ class State:
                 return self._delete_topic(operation.topic)
             case CreatePartitions():
                 return self._topics.create_partitions(operation)
-            case AlterTopic():  # pragma: no branch: the last kind of operation
+            case AlterTopic():
                 return self._topics.alter(operation)
+            case ReleaseSections():
+                return self._release(operation)
+            case ForgetPages():  # pragma: no branch: the last kind of operation
+                return self.collection.forget(operation)
 
     def _append(self, operation: Append, place: _Place, now_ms: int) -> Result:
         if not self.has_partition(operation.partition):
@@ -246,6 +264,38 @@ class State:
             self.index_size -= len(partition.entries)
             self._touched.pop(name, None)
             self._prunable.pop(name, None)
+            if self.page_format.has_segments and partition.spine:
+                self.collection.condemn(
+                    Condemned(
+                        name, partition.spine, partition.collected_offset, partition.sealed_offset
+                    )
+                )
+
+    # Collecting ---------------------------------------------------------------------------------
+
+    def _release(self, operation: ReleaseSections) -> Result:
+        topic = self.topics.get(operation.partition.topic)
+        known: Partition | Condemned | None = None
+        if operation.condemned >= 0:
+            known = self.collection.condemned.get(operation.condemned)
+        elif topic is not None and topic.topic_id == operation.topic_id:
+            known = self.partitions.get(operation.partition)
+        # E1: somebody else may have released the same.
+        if known is None or known.collected_offset != operation.from_offset:
+            return Done(changed=False)
+        end = known.dead_offset if isinstance(known, Partition) else known.sealed_offset
+        is_rising = operation.from_offset < operation.to_offset <= end
+        if not is_rising or not self.collection.has_sections(operation.pages):
+            return Refused(Reason.INVALID)
+        self.collection.release(operation.pages)
+        if isinstance(known, Partition):
+            known.release(operation.to_offset)
+        elif operation.to_offset == known.sealed_offset:
+            del self.collection.condemned[operation.condemned]
+        else:
+            known.collected_offset = operation.to_offset
+            known.spine = drop_trees(known.spine, operation.to_offset)
+        return Done()
 
     # Pages --------------------------------------------------------------------------------------
 
@@ -259,6 +309,8 @@ class State:
         self.unwritten[number] = Page(number, self.next_slot, sections, list(self._open_blobs))
         self._touched.clear()
         self._open_blobs.clear()
+        if self.page_format.has_segments:
+            self.collection.seal(number, len(sections))
         self.open_page, self.open_slot = number + 1, self.next_slot
         self._open_batches = self._open_bytes = 0
         # F2: whatever was applied of the others would be past its last slot if it came again.

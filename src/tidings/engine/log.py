@@ -23,8 +23,8 @@ from tidings.core.entry import (
     SaveGroup,
 )
 from tidings.core.groups import NO_DETAIL
-from tidings.core.limits import BYTES_MAX, TOPIC_ID_BYTES
-from tidings.core.pages import IN_PLACE, IN_SEGMENTS, PageFormat, covers
+from tidings.core.limits import TOPIC_ID_BYTES
+from tidings.core.pages import IN_PLACE, IN_SEGMENTS, PageFormat
 from tidings.core.results import (
     Done,
     Placed,
@@ -35,12 +35,14 @@ from tidings.core.results import (
     Result,
 )
 from tidings.core.state import State
+from tidings.engine.collector import Collector
 from tidings.engine.gossip import Gossip, incarnation_of
 from tidings.engine.journal import Journal
 from tidings.engine.lane import Lane
 from tidings.engine.preference import Preference
 from tidings.engine.publisher import Publisher
 from tidings.engine.reader import Reader, RecordBatch
+from tidings.engine.retention import Retention
 from tidings.engine.settings import Settings
 from tidings.engine.submitter import Submitter
 from tidings.engine.upkeep import Upkeep
@@ -111,7 +113,8 @@ class Log:
         self.journal = Journal(store, blobs, settings, page_format)
         self._reader = Reader(self.journal, blobs, settings)
         self._publisher = Publisher(incarnation, self.journal, clock, rng, settings)
-        preference = Preference(peers.node_id, peers.node_ids, journal, settings)
+        rivals = peers.node_ids if settings.gossip else [peers.node_id]
+        preference = Preference(peers.node_id, rivals, journal, settings)
         self._gossip = Gossip(
             incarnation, peers, self.journal, preference=preference, settings=settings
         )
@@ -136,6 +139,23 @@ class Log:
             incarnation, self.journal, blobs, submitter=self._submitter, settings=settings
         )
 
+        self._retention = Retention(
+            self.journal,
+            self._reader,
+            clock,
+            submitter=self._submitter,
+            preference=preference,
+            settings=settings,
+        )
+        self._collector = Collector(
+            self.journal,
+            self._reader,
+            blobs,
+            submitter=self._submitter,
+            preference=preference,
+            settings=settings,
+        )
+
     async def run(self) -> None:
         """Recover from the stores, then keep the node going until cancelled.
 
@@ -148,6 +168,8 @@ class Log:
             tasks.create_task(self._submitter.run(), name="submitter")
             tasks.create_task(self._gossip.run(), name="gossip")
             tasks.create_task(self._upkeep.run(), name="upkeep")
+            tasks.create_task(self._retention.run(), name="retention")
+            tasks.create_task(self._collector.run(), name="collector")
 
     def handle_message(self, source: str, message: bytes) -> None:
         """Take what a peer's `Peers.send` carried here."""
@@ -266,10 +288,11 @@ class Log:
         """
         await self.journal.barrier()
         topic = self.state.topics.get(name.topic)
-        found = await self._reader.find(name, covers(before))
-        if topic is None:
-            raise UnknownTopicOrPartition(f"there is no topic {name.topic}")
-        before_bytes = found[0].end_bytes - found[0].where.size_bytes if found else BYTES_MAX
+        if topic is None or not self.state.has_partition(name):
+            raise UnknownTopicOrPartition(f"there is no partition {name.partition} of {name.topic}")
+        if before <= (log_start_offset := self.state.log_start_offset(name)):
+            return log_start_offset
+        before_bytes = await self._reader.bytes_before(name, before)
         operation = DeleteRecords(name, before, before_bytes, topic.topic_id)
         return (await self._do(operation, RecordsDeleted)).log_start_offset
 

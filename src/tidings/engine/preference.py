@@ -39,6 +39,11 @@ class Preference:
         raise AssertionError("a node never passes itself over, so somebody is left")
 
     @property
+    def is_own(self) -> bool:
+        """Whether this node should publish."""
+        return self.preferred() == self._node_id
+
+    @property
     def patience_s(self) -> float:
         """How long to wait for a preferred publisher before publishing oneself."""
         wanted = PATIENCE_FACTOR * self._usual_s

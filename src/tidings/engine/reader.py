@@ -13,9 +13,11 @@ from typing import TypeVar
 
 from tidings.core.pages import (
     IndexEntry,
+    Page,
     PageSection,
     Reaches,
     Section,
+    Spine,
     covers,
     decode_page,
     find_tree,
@@ -206,15 +208,45 @@ class Reader:
         if partition.start_offset == START or (held and held[0] is not partition.entries[0]):
             return held
         # The first in memory reaches, or none does: what was pruned may reach as well.
-        tree = find_tree(partition.spine, reaches)
+        found = await self.find_section(name, partition.spine, reaches)
+        if found is None:
+            return held
+        _, section = found
+        first = bisect_left(section.entries, 1, key=reaches)
+        return section.entries[first : first + count_max]
+
+    async def bytes_before(self, name: TopicPartition, offset: Offset) -> int:
+        """Return the record bytes that ever were in the batches before the one with `offset`.
+
+        Raises:
+            UnknownTopicOrPartition, Unavailable, Corrupt: See `fetch`.
+        """
+        found = await self._surely(lambda: self.find(name, covers(offset)))
+        if found:
+            return found[0].end_bytes - found[0].where.size_bytes
+        return self._partition(name).end_bytes
+
+    async def find_section(
+        self, name: TopicPartition, spine: Spine, reaches: Reaches
+    ) -> tuple[int, Section] | None:
+        """Return the first section with an entry that reaches, and its page; None if none has.
+
+        Raises:
+            Missing, Unavailable, Corrupt: See `fetch`.
+        """
+        tree = find_tree(spine, reaches)
         while tree is not None:
             section = await self._section(tree.page, name)
             child = step_down(section, reaches)
             if child is None:
-                first = bisect_left(section.entries, 1, key=reaches)
-                return section.entries[first : first + count_max]
+                return tree.page, section
             tree = child
-        return held
+        return None
+
+    async def page(self, number: int) -> Page | None:
+        """Return a durable page as it is stored; None if it is not there any more."""
+        data = await self._blobs.get(page_blob(number))
+        return None if data is None else decode_page(data)
 
     async def _section(self, page: int, name: TopicPartition) -> Section:
         unwritten = self._journal.state.unwritten.get(page)

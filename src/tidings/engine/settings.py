@@ -79,6 +79,22 @@ class Settings:
     # Upkeep
     checkpoint_pages: int = 4
     """A checkpoint is written after each so many index pages."""
+    retention_ms: int = -1
+    """How old records may be in topics that do not say (`retention.ms`); -1 for any age."""
+    retention_bytes: int = -1
+    """Bytes that a partition keeps where its topic does not say (`retention.bytes`); -1: all."""
+    retention_interval_s: float = 10.0
+    """Between two looks at what is too old or too much."""
+    retention_partitions_max: int = 1000
+    """Partitions looked at each time."""
+    collect_interval_s: float = 5.0
+    """Between two looks at what nobody needs any more, where stores can delete."""
+    collect_partitions_max: int = 1000
+    """Partitions looked at each time."""
+    collect_sections_max: int = 1000
+    """Sections of pages released each time."""
+    collect_pages_max: int = 200
+    """Pages whose blobs are deleted each time."""
 
     def __post_init__(self) -> None:
         """Check what would do harm without being noticed.

@@ -57,6 +57,12 @@ _JOURNAL: Final = (
     "submission dropped",
     "trimmed",
     "segment durable",
+    "page collected",
+    "retention",
+    "churn append",
+    "churn read",
+    "churn delete records",
+    "churn delete topic",
 )
 
 EXPECTED: Final[dict[str, tuple[str, ...]]] = {

@@ -168,7 +168,12 @@ def _draw_journal(plan: Plan, rng: Random) -> None:
         # What matters comes soon: a checkpoint, a trim, and a writer that sleeps through both.
         plan.page_slots = rng.choice((8, 8, 16, 64, PAGE_SLOTS))
         plan.filled_slots = rng.choice((0, 1, 2)) * plan.page_slots + rng.randint(1, 7)
-        plan.settings = replace(plan.settings, checkpoint_pages=1)
+        plan.settings = replace(
+            plan.settings,
+            checkpoint_pages=1,
+            retention_interval_s=rng.choice((0.1, 1.0)),
+            collect_interval_s=rng.choice((0.1, 0.3, 1.0)),
+        )
         plan.intervals_s.setdefault("pause", 2.0)
 
 
@@ -201,6 +206,10 @@ def draw_settings(rng: Random) -> Settings:
         "fetch_batches_max": (1, 20),
         "concurrent_reads_max": (1, 2),
         "checkpoint_pages": (1, 1, 2),
+        "retention_partitions_max": (1, 2),
+        "collect_partitions_max": (1, 2),
+        "collect_sections_max": (1, 3),
+        "collect_pages_max": (1, 2),
     }
     share = rng.choice((0.0, 0.2, 0.6))
     changed = {name: rng.choice(values) for name, values in drawn.items() if rng.random() < share}

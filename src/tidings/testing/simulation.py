@@ -16,11 +16,13 @@ from typing import Final
 
 from tidings.checker.history import Event
 from tidings.checker.kafka import check
-from tidings.testing.audit import Reference, digest
+from tidings.testing.audit import digest
+from tidings.testing.churn import churn
 from tidings.testing.clients import Clients, within
 from tidings.testing.loop import new_loop
 from tidings.testing.nemesis import haunt
 from tidings.testing.plan import Plan
+from tidings.testing.reference import Reference
 from tidings.testing.trace import Trace
 from tidings.testing.weather import LATE_S_MAX
 from tidings.testing.world import World
@@ -150,6 +152,11 @@ async def _main_phase(world: World, clients: Clients) -> None:
                 hauntings.create_task(haunt(world, trouble, interval_s), name=trouble)
                 for trouble, interval_s in plan.intervals_s.items()
             ]
+            if plan.trims:
+                tasks += [
+                    hauntings.create_task(churn(world, node), name=f"churn {node.node_id}")
+                    for node in world.nodes
+                ]
             await asyncio.sleep(plan.time_limit_s)
             for task in tasks:
                 task.cancel()
@@ -185,7 +192,7 @@ async def _converge(world: World) -> None:
                 break
     assert not world.auditor.lost, f"A5: {world.auditor.lost[0]}"
     reference = Reference(world.storage, world.trace, world.plan.page_format)
-    reference.check(entries)
+    reference.check(entries, world.auditor.read)
     expected = digest(reference.state)
     for node in world.nodes:
         assert node.log is not None, f"{node.node_id} is down though all healed"

@@ -34,27 +34,26 @@ class Storage(Protocol):
     def blob(self, name: str) -> bytes | None:
         """Return a blob."""
 
+    def blob_ever(self, name: str) -> bytes:
+        """Return a blob that was stored once, even if it has been deleted since."""
+
     def blob_names(self) -> list[str]:
-        """Return the names of all blobs."""
+        """Return the names of all blobs that ever were."""
 
     def cell(self, name: str) -> bytes | None:
         """Return what a cell holds."""
 
 
 class _NamedBlobs(MemoryBlobStore):
-    """Knows the names of its blobs."""
+    """Remembers all blobs that ever were."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.names: dict[str, None] = {}
+        self.ever: dict[str, bytes] = {}
 
     async def put(self, name: str, data: bytes) -> None:
         await super().put(name, data)
-        self.names[name] = None
-
-    async def delete(self, name: str) -> None:
-        await super().delete(name)
-        self.names.pop(name, None)
+        self.ever[name] = data
 
 
 class MemoryStorage:
@@ -82,9 +81,14 @@ class MemoryStorage:
         """See `Storage`."""
         return at_once(self.blobs.get(name))
 
+    def blob_ever(self, name: str) -> bytes:
+        """See `Storage`."""
+        assert name in self.blobs.ever, f"A5: blob {name} is named and was never stored"
+        return self.blobs.ever[name]
+
     def blob_names(self) -> list[str]:
         """See `Storage`."""
-        return list(self.blobs.names)
+        return list(self.blobs.ever)
 
     def cell(self, name: str) -> bytes | None:
         """See `Storage`."""
@@ -126,6 +130,12 @@ class ServiceStorage:
         """See `Storage`."""
         text = self._blobs.get(f"{JOURNAL}/{name}")
         return None if text is None else b64decode(text)
+
+    def blob_ever(self, name: str) -> bytes:
+        """See `Storage`."""
+        blob = self.blob(name)
+        assert blob is not None, f"A5: blob {name} is named and was never stored"
+        return blob
 
     def blob_names(self) -> list[str]:
         """See `Storage`."""

@@ -1,0 +1,146 @@
+"""The collector: deletes blobs that nobody will read any more.
+
+It walks each partition from where the last release ended to where its dead sections end, and says
+so in the journal; then it deletes the blobs of the pages that are dead, and says that as well. Any
+node may do it, also several at once; a step that was done already changes nothing.
+
+    V1  blobs are deleted only of pages that this node's state calls dead and durable;
+    V2  a page's own blob is deleted last, for it names the data blobs that go with it.
+"""
+
+import asyncio
+import logging
+
+from tidings.core.entry import ForgetPages, Operation, ReleaseSections
+from tidings.core.pages import Spine, covers
+from tidings.core.segments import segment_blob
+from tidings.engine.journal import Journal, Missing
+from tidings.engine.preference import Preference
+from tidings.engine.reader import Reader, page_blob
+from tidings.engine.rounds import Rounds
+from tidings.engine.settings import Settings
+from tidings.engine.submitter import Submitter
+from tidings.errors import TidingsError
+from tidings.ports import BlobStore
+from tidings.types import Offset, TopicPartition
+
+log = logging.getLogger(__name__)
+
+_Walk = tuple[ReleaseSections, Spine]
+"""What to release, if the sections from `from_offset` to `to_offset` are found in this spine."""
+
+
+class Collector:
+    """The collecting that falls to this node: all of it, while it is the preferred publisher."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        reader: Reader,
+        blobs: BlobStore,
+        *,
+        submitter: Submitter,
+        preference: Preference,
+        settings: Settings,
+    ) -> None:
+        self._journal = journal
+        self._reader = reader
+        self._blobs = blobs
+        self._submitter = submitter
+        self._preference = preference
+        self._settings = settings
+        self._rounds: Rounds[TopicPartition] = Rounds(settings.collect_partitions_max)
+
+    async def run(self) -> None:
+        """Collect at intervals, until cancelled."""
+        await self._journal.recovered.wait()
+        while self._journal.state.page_format.has_segments:
+            await asyncio.sleep(self._settings.collect_interval_s)
+            if not self._preference.is_own:
+                continue
+            try:
+                await self.tick()
+            except Missing as error:
+                # Another node released or deleted it meanwhile: this one learns of it soon.
+                log.info("collecting is put off: %s", error)
+            except TidingsError as error:
+                log.warning("collecting is put off: %s", error)
+
+    async def tick(self) -> None:
+        """Release some sections, then delete the blobs of some dead pages.
+
+        Raises:
+            Unavailable, Indeterminate: It may be done or not, and will be tried again.
+            Missing, Corrupt: Another node was faster, or a store lost something.
+        """
+        await self._release()
+        await self._delete()
+
+    async def _release(self) -> None:
+        operations: list[Operation] = []
+        sections_left = self._settings.collect_sections_max
+        for walk in self._walks():
+            found = await self._walk(*walk, sections_left)
+            if found is not None:
+                operations.append(found)
+                sections_left -= len(found.pages)
+        if operations:
+            await self._submitter.submit(operations)
+
+    def _walks(self) -> list[_Walk]:
+        """Return where there are dead sections, of some partitions and some deleted ones."""
+        state = self._journal.state
+        walks: list[_Walk] = []
+        for name in self._rounds.take(list(state.partitions)):
+            part = state.partitions[name]
+            if part.collected_offset < part.dead_offset:
+                topic_id = state.topics[name.topic].topic_id
+                release = ReleaseSections(
+                    name, topic_id, -1, part.collected_offset, part.dead_offset, []
+                )
+                walks.append((release, part.spine))
+        for number in list(state.collection.condemned)[: self._settings.collect_partitions_max]:
+            gone = state.collection.condemned[number]
+            release = ReleaseSections(
+                gone.name, b"", number, gone.collected_offset, gone.sealed_offset, []
+            )
+            walks.append((release, gone.spine))
+        return walks
+
+    async def _walk(
+        self, wanted: ReleaseSections, spine: Spine, sections_max: int
+    ) -> ReleaseSections | None:
+        """Return what can be released of what is wanted, looking at so many sections."""
+        offset, pages = wanted.from_offset, list[int]()
+        while len(pages) < sections_max and offset < wanted.to_offset:
+            found = await self._reader.find_section(wanted.partition, spine, covers(offset))
+            assert found is not None, f"S1: offset {offset} of {wanted} is in no page of {spine}"
+            page, section = found
+            end = Offset(section.entries[-1].last_offset + 1)
+            if end > wanted.to_offset:
+                break
+            pages.append(page)
+            offset = end
+        if not pages:
+            return None
+        return ReleaseSections(
+            wanted.partition, wanted.topic_id, wanted.condemned, wanted.from_offset, offset, pages
+        )
+
+    async def _delete(self) -> None:
+        """Delete the blobs of dead pages, and have the pages forgotten."""
+        state = self._journal.state
+        dead = [page for page in state.collection.dead_pages if page < state.durable_pages]
+        dead = dead[: self._settings.collect_pages_max]
+        for page in dead:
+            await self._delete_page(page)
+        if dead:
+            await self._submitter.submit([ForgetPages(dead)])
+
+    async def _delete_page(self, number: int) -> None:
+        assert number not in self._journal.state.collection.live_sections, f"V1: {number} is alive"
+        page = await self._reader.page(number)
+        for name in page.blobs if page is not None else ():
+            await self._blobs.delete(name)
+        await self._blobs.delete(segment_blob(number))
+        await self._blobs.delete(page_blob(number))

@@ -1,0 +1,169 @@
+"""The fold of the stored journal, made once more from slot 0, and what must follow from it.
+
+The invariants stand in `tidings.testing.audit`.
+"""
+
+from tidings.core.checkpoint import decode_checkpoint, restore_checkpoint
+from tidings.core.entry import (
+    Append,
+    CommitOffsets,
+    CreateTopic,
+    DeleteRecords,
+    DeleteTopic,
+    InBlob,
+    Inline,
+    Operation,
+    decode_entry,
+)
+from tidings.core.pages import Page, PageFormat, encode_page
+from tidings.core.results import Done, Placed, RecordsDeleted, Result
+from tidings.core.segments import inline_places, move_to_segment, segment_blob
+from tidings.core.state import State
+from tidings.engine.journal import CHECKPOINT_CELL, checkpoint_blob, checkpoint_slot
+from tidings.engine.reader import page_blob
+from tidings.engine.record_bytes import inline_data
+from tidings.testing.audit import digest
+from tidings.testing.churn import KEPT, KEPT_BYTES
+from tidings.testing.storage import Storage
+from tidings.testing.trace import Trace
+from tidings.types import Offset, Slot, TopicPartition
+
+
+class Reference:
+    """Folds the stored journal once more, from slot 0, and checks what it names."""
+
+    def __init__(self, storage: Storage, trace: Trace, page_format: PageFormat) -> None:
+        self._storage = storage
+        self._trace = trace
+        self.state = State(page_format)
+        self._topic_ids: dict[str, bytes] = {}
+        # Of each partition that exists the ends of its batches: end offset, end bytes.
+        self._ends: dict[TopicPartition, list[tuple[int, int]]] = {}
+        self._committed: dict[tuple[str, TopicPartition], Offset] = {}
+        # Of each data blob that applied operations name: the page it belongs to.
+        self._named: dict[str, int] = {}
+        # Every batch of a partition 0, by topic id and base offset.
+        self._appended: dict[tuple[bytes, int], Inline | InBlob] = {}
+        self._pages: dict[int, bytes] = {}
+        self._segments: dict[int, bytes] = {}
+        self._at_checkpoint = b""
+
+    def check(self, entries: list[bytes], read: dict[tuple[bytes, int], bytes]) -> None:
+        """Fold `entries`, then check pages, blobs, checkpoint, and what was read."""
+        checkpoint = checkpoint_slot(self._storage.cell(CHECKPOINT_CELL))
+        for number, data in enumerate(entries):
+            page = self.state.open_page
+            for submission, results in self.state.apply(Slot(number), decode_entry(data)):
+                if results is None:
+                    self._trace.count("submission dropped")
+                for operation, result in zip(submission.operations, results or (), strict=False):
+                    self._check_operation(operation, result, page)
+            if self.state.is_at_page_boundary:
+                self._keep_page(self.state.unwritten[page], entries)
+            if self.state.next_slot == checkpoint:
+                self._at_checkpoint = digest(self.state)
+        self._check_pages()
+        self._check_blobs()
+        if checkpoint:
+            self._check_checkpoint(checkpoint)
+        for place, data in read.items():
+            assert self._bytes(self._appended[place]) == data, f"A6: another record at {place}"
+
+    @property
+    def _has_segments(self) -> bool:
+        return self.state.page_format.has_segments
+
+    def _is_dead(self, page: int) -> bool:
+        """Whether the blobs of a sealed page may be deleted."""
+        sections = self.state.collection.live_sections
+        return self._has_segments and page < self.state.durable_pages and page not in sections
+
+    def _check_pages(self) -> None:
+        for number in range(self.state.durable_pages):
+            if self._is_dead(number):
+                forgotten = number not in self.state.collection.dead_pages
+                self._trace.count("page collected" if forgotten else "page dead")
+                continue
+            assert self._storage.blob(page_blob(number)) == self._pages[number], (
+                f"A5: page {number} is called durable and is not stored"
+            )
+            segment = self._segments.get(number, b"")
+            assert self._storage.blob(segment_blob(number)) == (segment or None), (
+                f"A5: the segment of page {number} is not stored, or is another"
+            )
+            self._trace.count("page durable")
+            if segment:
+                self._trace.count("segment durable")
+
+    def _check_blobs(self) -> None:
+        for name, page in self._named.items():
+            if not self._is_dead(page):
+                assert self._storage.blob(name) is not None, f"A5: blob {name} is not stored"
+        for name in self._storage.blob_names():
+            if name.startswith("data/") and name not in self._named:
+                self._trace.count("blob never named")
+
+    def _check_checkpoint(self, checkpoint: int) -> None:
+        self._trace.count("checkpoint named")
+        blob = self._storage.blob(checkpoint_blob(checkpoint))
+        assert blob is not None, f"A5: checkpoint {checkpoint} is named and not stored"
+        restored = restore_checkpoint(decode_checkpoint(blob))
+        assert digest(restored) == self._at_checkpoint, f"A2: checkpoint {checkpoint} differs"
+
+    def _keep_page(self, page: Page, entries: list[bytes]) -> None:
+        if self._has_segments:
+            parts = [
+                inline_data(decode_entry(entries[place.slot]), place)
+                for place in inline_places(page)
+            ]
+            self._segments[page.number] = b"".join(parts)
+            page = move_to_segment(page)
+        self._pages[page.number] = encode_page(page)
+
+    def _bytes(self, payload: Inline | InBlob) -> bytes:
+        if isinstance(payload, Inline):
+            return payload.data
+        blob = self._storage.blob_ever(payload.name)
+        return blob[payload.position : payload.position + payload.size_bytes]
+
+    # Operations ---------------------------------------------------------------------------------
+
+    def _check_operation(self, operation: Operation, result: Result, page: int) -> None:
+        match operation, result:
+            case Append(name, _, payload), Placed(base, False):
+                self._check_append(operation, base)
+                if isinstance(payload, InBlob):
+                    self._trace.count("blob named")
+                    self._named[payload.name] = page
+                    blob = self._storage.blob_ever(payload.name)
+                    assert len(blob) >= payload.position + payload.size_bytes, f"A5: {payload}"
+            case CommitOffsets(group, offsets, False), Done():
+                for name, _ in offsets:
+                    now = self.state.groups[group].committed[name].offset
+                    before = self._committed.get((group, name), now)
+                    assert now >= before, f"A4: {name} went back from {before} to {now}"
+                    self._committed[group, name] = now
+            case CreateTopic(topic, _, topic_id), Done(True):
+                self._topic_ids[topic] = topic_id
+            case DeleteTopic(topic), Done():
+                self._ends = {name: ends for name, ends in self._ends.items() if name[0] != topic}
+            case DeleteRecords(name), RecordsDeleted(start) if name.topic == KEPT:
+                self._check_retention(name, start)
+            case _:
+                pass
+
+    def _check_append(self, operation: Append, base: Offset) -> None:
+        name, payload = operation.partition, operation.payload
+        size = len(payload.data) if isinstance(payload, Inline) else payload.size_bytes
+        ends = self._ends.setdefault(name, [(0, 0)])
+        end_offset, end_bytes = ends[-1]
+        assert base == end_offset, f"A3: {name} continues at {base}"
+        ends.append((base + operation.record_count, end_bytes + size))
+        self._appended[self._topic_ids[name.topic], base] = payload
+
+    def _check_retention(self, name: TopicPartition, start: Offset) -> None:
+        ends = self._ends.get(name, [(0, 0)])
+        gone_bytes = max(end_bytes for end, end_bytes in ends if end <= start)
+        left = ends[-1][1] - gone_bytes
+        assert start == 0 or left >= KEPT_BYTES, f"A6: retention left {left} bytes of {name}"
+        self._trace.count("retention")
