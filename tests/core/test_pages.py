@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from math import log2
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,9 +22,11 @@ from tidings.core.pages import (
     Spine,
     covers,
     decode_page,
+    decode_section,
     encode_page,
     find_tree,
     push_section,
+    split_page,
     step_down,
 )
 from tidings.errors import Corrupt
@@ -153,8 +156,16 @@ def test_decode_of_an_encoded_page_returns_it() -> None:
         ["data/n0/1"],
     )
     assert decode_page(encode_page(page)) == page
+    sections = split_page(encode_page(page))
+    assert {name: decode_section(stored) for name, stored in sections.items()} == {
+        part.partition: part.section for part in page.sections
+    }
 
 
 def test_decode_of_no_page_raises_corrupt() -> None:
     with pytest.raises(Corrupt):
         decode_page(b"C" + encode_page(Page(0, Slot(9), [], []))[1:])
+    with pytest.raises(Corrupt):
+        split_page(b"")
+    with pytest.raises(Corrupt):
+        decode_section(msgspec.Raw(b"\x00"))

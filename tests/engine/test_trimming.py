@@ -167,3 +167,17 @@ def test_journal_with_pages_of_another_format_is_refused() -> None:
         assert caught.group_contains(Corrupt, match="open it as it was made")
 
     run(main())
+
+
+def test_memory_lets_go_of_entries_whose_records_have_moved() -> None:
+    async def main() -> None:
+        order = WatchedOrder()
+        settings = replace(TRIMMING, entry_cache_bytes=10**6)
+        log = make_log(order, WatchedBlobs(order), settings=settings, page_format=FORMAT)
+        async with running(log):
+            expected = await fill(log, 34)
+            held = [slot for slot in range(40) if log.journal.entries.get(Slot(slot))]
+            assert held == list(range(log.state.durable_slot, log.state.next_slot))
+            assert await read_all(log) == expected
+
+    run(main())

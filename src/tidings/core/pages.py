@@ -31,6 +31,7 @@ import msgspec
 
 from tidings.core import documents
 from tidings.core.entry import InBlob
+from tidings.errors import Corrupt
 from tidings.types import Offset, Slot, TopicPartition
 
 MIB = 1024 * 1024
@@ -166,7 +167,17 @@ def step_down(section: Section, reaches: Reaches) -> SectionRef | None:
     return next((tree for tree in children if tree is not None and reaches(tree)), None)
 
 
+class _Parts(msgspec.Struct, frozen=True, array_like=True):
+    """A page whose sections are not decoded."""
+
+    number: int
+    end_slot: Slot
+    sections: list[tuple[TopicPartition, msgspec.Raw]]
+
+
 _decoder = msgspec.msgpack.Decoder(Page)
+_parts_decoder = msgspec.msgpack.Decoder(_Parts)
+_section_decoder = msgspec.msgpack.Decoder(Section)
 
 
 def encode_page(page: Page) -> bytes:
@@ -177,3 +188,19 @@ def encode_page(page: Page) -> bytes:
 def decode_page(data: bytes) -> Page:
     """Return the page in a blob's bytes; raise `Corrupt` if they are not one."""
     return documents.decode(documents.Kind.PAGE, data, _decoder)
+
+
+def split_page(data: bytes) -> dict[TopicPartition, msgspec.Raw]:
+    """Return the sections in a page's blob as they are stored; raise `Corrupt` if it is none.
+
+    A page may hold many sections of which a reader wants one: the others need no decoding.
+    """
+    return dict(documents.decode(documents.Kind.PAGE, data, _parts_decoder).sections)
+
+
+def decode_section(stored: msgspec.Raw) -> Section:
+    """Return one section of a page that was split; raise `Corrupt` if it is none."""
+    try:
+        return _section_decoder.decode(stored)
+    except msgspec.MsgspecError as error:
+        raise Corrupt(f"section has an unexpected shape: {error}") from error

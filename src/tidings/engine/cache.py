@@ -41,6 +41,11 @@ class LoadingCache(Generic[K, V]):
         while self.size > self._size_max and len(self._held) > 1:
             self.size -= self._held.popitem(last=False)[1][1]
 
+    def drop(self, key: K) -> None:
+        """Hold a value no more."""
+        dropped = self._held.pop(key, None)
+        self.size -= dropped[1] if dropped else 0
+
     def get(self, key: K) -> V | None:
         """Return a value that is held, else None."""
         found = self._held.get(key)

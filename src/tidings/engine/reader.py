@@ -11,16 +11,19 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import TypeVar
 
+import msgspec
+
 from tidings.core.pages import (
     IndexEntry,
     Page,
-    PageSection,
     Reaches,
     Section,
     Spine,
     covers,
     decode_page,
+    decode_section,
     find_tree,
+    split_page,
     step_down,
 )
 from tidings.core.partition import START, Partition
@@ -37,8 +40,6 @@ T = TypeVar("T")
 
 MOVES_MAX = 2
 """A batch moves to its segment, and may then be deleted; a reader can be too slow for both."""
-
-Sections = dict[TopicPartition, Section]
 
 _timestamp = attrgetter("max_timestamp_ms")
 
@@ -253,13 +254,13 @@ class Reader:
         if unwritten is not None:
             return next(part.section for part in unwritten.sections if part.partition == name)
         async with self._reads:
-            return (await self._pages.fetch(page))[name]
+            return decode_section((await self._pages.fetch(page))[name])
 
-    async def _load_page(self, number: int) -> tuple[Sections, int]:
+    async def _load_page(self, number: int) -> tuple[dict[TopicPartition, msgspec.Raw], int]:
         data = await self._blobs.get(page_blob(number))
         if data is None:
             raise Missing(f"page {number} is durable, but the blob store does not hold it")
-        return _sections(decode_page(data).sections), len(data)
+        return split_page(data), len(data)
 
     # What ----------------------------------------------------------------------------------------
 
@@ -272,7 +273,3 @@ class Reader:
 
 def _later(start: Offset, timestamp_ms: int) -> Reaches:
     return lambda part: part.last_offset >= start and part.highest_ms >= timestamp_ms
-
-
-def _sections(parts: list[PageSection]) -> Sections:
-    return {part.partition: part.section for part in parts}

@@ -63,6 +63,7 @@ class Upkeep:
         # The checkpoint that the newest one of this node took the place of; 0 for none.
         self._superseded = 0
         self._durable_pages = 0
+        self._durable_slot = Slot(0)
         journal.observers.append(self._observe)
 
     def _observe(self, _slot: Slot, entry: Entry, _applied: list[Applied]) -> None:
@@ -70,12 +71,20 @@ class Upkeep:
         if state.durable_pages != self._durable_pages:
             self._durable_pages = state.durable_pages
             state.prune(self._settings.index_entries_max)
+            self._drop_moved_entries(state.durable_slot)
         if not state.is_at_page_boundary or entry.publisher != self._incarnation:
             return
         if state.open_page % self._settings.checkpoint_pages == 0:
             # Now, for the state will have moved on when the task below runs.
             self._checkpoint = (state.next_slot, encode_checkpoint(take_checkpoint(state)))
         self._due.set()
+
+    def _drop_moved_entries(self, durable_slot: Slot) -> None:
+        """Let memory go of entries whose records are read from segments from now on."""
+        if self._journal.state.page_format.has_segments:
+            for slot in range(self._durable_slot, durable_slot):
+                self._journal.entries.drop(Slot(slot))
+        self._durable_slot = durable_slot
 
     async def run(self) -> None:
         """Do what falls due until cancelled."""

@@ -29,8 +29,11 @@ from tidings.stores.memory import MemoryBlobStore, MemoryOrderStore
 _OTHER_FILES = 1000
 """Open files that are no connections: those of the stores."""
 
-ENGINE = Settings(linger_s=0)
-"""A publish is a sync of the disk, which is pause enough: while it lasts the next one gathers."""
+ENGINE = Settings(linger_s=0, index_entries_max=50_000, retention_ms=7 * 24 * 60 * 60 * 1000)
+"""A publish is a sync of the disk, which is pause enough: while it lasts the next one gathers.
+
+Records are kept for a week unless their topic says otherwise (Kafka: log.retention.hours).
+"""
 
 GARBAGE_THRESHOLDS = (10_000, 10, 50)
 """Python looks for cycles this seldom (its default: 700, 10, 10). What a broker makes a lot of, it
