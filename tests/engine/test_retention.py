@@ -248,3 +248,22 @@ def check_bounds(log: Log, order: WatchedOrder, blobs: WatchedBlobs) -> None:
     assert len(state.collection.live_sections) + len(state.collection.dead_pages) < 100
     assert all(partition.size_bytes < 4000 for partition in state.partitions.values())
     assert all(len(partition.spine) < 12 for partition in state.partitions.values())
+
+
+@pytest.mark.parametrize(
+    ("policy", "start"), [("compact", 0), ("", 0), ("compact, delete", 2), ("delete", 2)]
+)
+def test_topic_keeps_everything_unless_its_cleanup_policy_is_to_delete(
+    policy: str, start: int
+) -> None:
+    async def main() -> None:
+        order = WatchedOrder()
+        log = keeping_log(order, WatchedBlobs(order))
+        limits = {"retention.ms": "1000", "retention.bytes": "5"}
+        async with running(log):
+            await log.create_topic("a", configs={"cleanup.policy": policy, **limits})
+            await append(log, 0, 0, 10_000_000)
+            await asyncio.sleep(100)
+            assert log.state.log_start_offset(A) == start
+
+    run(main())

@@ -3,6 +3,8 @@
     retention.ms      batches go whose newest record is older
     retention.bytes   batches go while as many bytes as this stay behind
 
+A topic whose `cleanup.policy` does not name `delete` keeps everything, whatever else it says.
+
 Batches go from the front: one that is kept keeps all after it. Some partitions are looked at each
 time, beside the way of appends; who has much to let go of lets it all go at once. Moving a log
 start offset deletes nothing by itself; see `collector`.
@@ -84,6 +86,8 @@ class Retention:
         partition = self._journal.state.partitions.get(name)
         if topic is None or partition is None or not partition.size_bytes:
             return None
+        if not _may_delete(topic.configs):
+            return None
         retention_ms = _limit(topic.configs, "retention.ms", self._settings.retention_ms)
         retention_bytes = _limit(topic.configs, "retention.bytes", self._settings.retention_bytes)
         if retention_ms == UNLIMITED and retention_bytes == UNLIMITED:
@@ -133,6 +137,12 @@ class _Due:
             and part.highest_ms >= self.before_ms
             and part.end_bytes > self.below_bytes
         )
+
+
+def _may_delete(configs: Mapping[str, str]) -> bool:
+    """Whether records may go by age or size at all (Kafka: `cleanup.policy`)."""
+    policies = configs.get("cleanup.policy", "delete").split(",")
+    return "delete" in [policy.strip() for policy in policies]
 
 
 def _limit(configs: Mapping[str, str], key: str, default: int) -> int:
