@@ -1,6 +1,7 @@
 """Starts brokers as processes of their own: Tidings, Apache Kafka, kfake. Each on the loopback."""
 
 import contextlib
+import os
 import socket
 import subprocess
 import sys
@@ -132,12 +133,24 @@ def free_port() -> int:
 def _running(command: Sequence[str], port: int) -> Iterator[Broker]:
     with tempfile.TemporaryFile() as output:
         started_s = time.perf_counter()
-        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            command, stdout=output, stderr=subprocess.STDOUT, env=_as_users()
+        )
         try:
             _await_port(process, port, output)
             yield Broker(f"127.0.0.1:{port}", process, started_s)
         finally:
             _stop(process)
+
+
+def _as_users() -> dict[str, str]:
+    """Return an environment in which Python keeps what it compiled, as it does by default.
+
+    Who develops may have told it not to; then half of the start-up is compiling, every time.
+    """
+    kept = dict(os.environ)
+    kept.pop("PYTHONDONTWRITEBYTECODE", None)
+    return kept
 
 
 def _await_port(process: subprocess.Popen[bytes], port: int, output: IO[bytes]) -> None:
