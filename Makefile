@@ -77,6 +77,7 @@ imports: setup
 	$(BIN)/lint-imports
 
 unit: setup
+	tests/servers/install_from_debian
 	$(BIN)/pytest -n 2
 
 format: setup
