@@ -2,10 +2,10 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeVar
 
-AT_ONCE_MAX = 64
+AT_ONCE_MAX = 512
 """Items of one `for_each` that are being worked on."""
 
 BACKOFF_FIRST_S = 0.01
@@ -16,24 +16,21 @@ Item = TypeVar("Item")
 
 
 async def for_each(
-    items: Collection[Item],
-    action: Callable[[Item], Awaitable[None]],
-    *,
-    at_once: int = AT_ONCE_MAX,
+    items: Iterable[Item], action: Callable[[Item], Awaitable[None]], *, at_once: int = AT_ONCE_MAX
 ) -> None:
     """Do `action` to every item, `at_once` of them at a time; return when all are done.
 
     An action keeps its expected failures to itself: one that raises cancels the others.
     """
-    remaining = iter(items)
+    room = asyncio.Semaphore(at_once)
 
-    async def work() -> None:
-        for item in remaining:
+    async def in_turn(item: Item) -> None:
+        async with room:
             await action(item)
 
     async with asyncio.TaskGroup() as tasks:
-        for _ in range(min(at_once, len(items))):
-            tasks.create_task(work())
+        for item in items:
+            tasks.create_task(in_turn(item))
 
 
 class Backoff:
