@@ -11,8 +11,10 @@ import pytest
 
 @contextmanager
 def serving() -> Iterator[str]:
-    """Run a broker that keeps everything in memory; yield `HOST:PORT`."""
-    command = [sys.executable, "-m", "tidings", "serve", "--memory", "--port", "0"]
+    """Run a broker that keeps everything in memory, for ever; yield `HOST:PORT`."""
+    # The records of tests are of 1970.
+    options = ["--memory", "--port", "0", "--retention-ms", "-1"]
+    command = [sys.executable, "-m", "tidings", "serve", *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout

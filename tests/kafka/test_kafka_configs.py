@@ -97,6 +97,19 @@ def test_describe_broker_tells_what_it_was_told_at_its_start() -> None:
     with_topic(scenario, num_partitions=7)
 
 
+def test_describe_tells_the_retention_that_the_broker_was_told() -> None:
+    async def scenario(broker: Broker) -> None:
+        result = await describe(broker, BROKER, "1", "log.retention.ms", "log.retention.bytes")
+        own = {config.name: (config.value, config.config_source) for config in result.configs}
+        assert own == {"log.retention.bytes": ("-1", 5), "log.retention.ms": ("-1", 4)}
+        result = await describe(broker, TOPIC, "t", "retention.ms", include_synonyms=True)
+        (age,) = result.configs
+        assert (age.value, age.config_source) == ("-1", 4)
+        assert [(one.value, one.source) for one in age.synonyms] == [("-1", 4), ("604800000", 5)]
+
+    with_topic(scenario, retention_ms=-1)
+
+
 def test_describe_broker_in_version_0_of_default_flags_tells_both() -> None:
     async def scenario(broker: Broker) -> None:
         result = await describe(broker, BROKER, "", version=4)

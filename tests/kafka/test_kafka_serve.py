@@ -14,7 +14,9 @@ import pytest
 from broker_in_memory import read_response, request_frame
 from kio.schema.errors import ErrorCode
 
+from tidings.kafka import serve
 from tidings.kafka.schema import Entity
+from tidings.kafka.settings import BrokerSettings
 
 pytestmark = pytest.mark.real
 
@@ -106,3 +108,8 @@ def test_serve_allows_itself_more_files_than_a_shell_does() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
     (line,) = [line for line in limits.splitlines() if line.startswith("Max open files")]
     assert int(line.split()[3]) == min(before[1], 21_000)
+
+
+def test_engine_is_told_how_long_records_are_kept() -> None:
+    told = serve.engine_settings(BrokerSettings(retention_ms=-1, retention_bytes=7))
+    assert (told.retention_ms, told.retention_bytes, told.retention_interval_s) == (-1, 7, 300)

@@ -37,9 +37,10 @@ class Broker:
 
 @contextlib.contextmanager
 def tidings(*options: str, advertise: str | None = None) -> Iterator[Broker]:
-    """Run Tidings, in memory unless the options name a folder."""
+    """Run Tidings, in memory unless the options name a folder; records of any age stay."""
     port = free_port()
     command = [sys.executable, "-m", "tidings", "serve", "--port", str(port), *options]
+    command += ["--retention-ms", "-1"]
     if "--data" not in options:
         command.append("--memory")
     if advertise:

@@ -13,6 +13,7 @@ from in_process import make_settings
 
 import tidings
 from tidings import cli
+from tidings.cli import challenge as options
 from tidings.workbench.challenge import challenge, check_file
 from tidings.workbench.spectators import PlainSpectator
 
@@ -182,7 +183,7 @@ def test_cli_challenge_store_that_cannot_be_made_exits_2(tmp_path: Path) -> None
     ("text", "node_count", "workers"), [("10", 5, 10), ("2n", 5, 10), ("1n", 3, 3), ("1", 3, 1)]
 )
 def test_cli_concurrency_is_absolute_or_per_node(text: str, node_count: int, workers: int) -> None:
-    assert cli._concurrency(None, None, text)(node_count) == workers  # type: ignore[arg-type]
+    assert options._concurrency(None, None, text)(node_count) == workers  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -190,7 +191,7 @@ def test_cli_concurrency_is_absolute_or_per_node(text: str, node_count: int, wor
     [("none", ()), ("", ()), ("kill", ("kill",)), ("kill, pause,kill", ("kill", "pause"))],
 )
 def test_cli_nemesis_is_a_list_with_commas(text: str, names: tuple[str, ...]) -> None:
-    assert cli._faults(None, None, text) == names  # type: ignore[arg-type]
+    assert options._faults(None, None, text) == names  # type: ignore[arg-type]
 
 
 def test_cli_check_of_no_history_exits_2(tmp_path: Path) -> None:
@@ -206,7 +207,9 @@ def test_cli_version_is_the_package_s() -> None:
 
 
 def test_cli_node_starts_without_the_workbench() -> None:
-    program = "import sys, tidings.cli; print(sorted(m for m in sys.modules if 'tidings' in m))"
+    program = (
+        "import sys, tidings.cli.maelstrom; print(sorted(m for m in sys.modules if 'tidings' in m))"
+    )
     output = subprocess.check_output([sys.executable, "-c", program], text=True)
     assert "workbench" not in output
     assert "checker" not in output

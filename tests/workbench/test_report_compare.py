@@ -9,6 +9,7 @@ from reported import SKIPPING, record, store_run
 from test_summary import history, polled, sent
 
 from tidings import cli
+from tidings.cli import challenge as options
 from tidings.workbench.challenge import compare
 from tidings.workbench.report.compare import COMPARISON, render_comparison, summarize, table_lines
 from tidings.workbench.report.load import load_record
@@ -83,7 +84,7 @@ def test_cli_compare_takes_designs_and_files_under_names_of_their_own(tmp_path: 
         (tmp_path / folder / "node").write_text("#!/bin/sh\n")
         (tmp_path / folder / "node").chmod(0o755)
     text = f"journal,{tmp_path}/a/node,{tmp_path}/b/node"
-    found = cli._compared(None, None, text)  # type: ignore[arg-type]
+    found = options._compared(None, None, text)  # type: ignore[arg-type]
     assert list(found) == ["journal", "node", "node-3"]
     assert found["node-3"] == (str(tmp_path / "b" / "node"),)
     assert found["journal"][-2:] == ("--design", "journal")

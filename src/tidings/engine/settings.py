@@ -15,8 +15,7 @@ class Settings:
 
     # Group commit
     linger_s: float = 0.004
-    """Least time between the starts of two publishes, and between two submissions of a node; who is
-    idle goes on at once."""
+    """Least time between the starts of two publishes; who is idle goes on at once."""
     lanes: int = 1
     """Submissions of a node that may be on their way at once; with more than one, what is submitted
     at the same time may be applied in any order."""

@@ -1,8 +1,8 @@
 """Gathers a node's own operations into submissions, and gives each to a free lane.
 
 While all lanes have a submission on its way, the next one gathers. With one lane, operations are
-applied in the order in which they were submitted. A second lane halves the time that an operation
-waits for those before it, where a publish takes long, and costs that order.
+applied in the order in which they were submitted. More lanes cost that order, and shorten the time
+that an operation waits for those before it, where a publish takes long.
 """
 
 import asyncio
@@ -40,8 +40,6 @@ class Submitter:
         self._queued_operations = 0
         self._queued_bytes = 0
         self._stirred = asyncio.Event()
-        # Before this time (of the loop) nothing more is gathered.
-        self._pause_ends_s = 0.0
 
     async def submit(self, operations: Sequence[Operation]) -> list[Result]:
         """Have operations applied together, in order; return what became of each.
@@ -85,15 +83,11 @@ class Submitter:
                 tasks.create_task(self._serve(lane))
 
     async def _serve(self, lane: Lane) -> None:
-        loop = asyncio.get_running_loop()
         while True:
             while not self._queue:
                 self._stirred.clear()
                 await self._stirred.wait()
-            if (pause_s := self._pause_ends_s - loop.time()) > 0:
-                await asyncio.sleep(pause_s)
-            elif requests := self._gather():
-                self._pause_ends_s = loop.time() + self._settings.linger_s
+            if requests := self._gather():
                 await self._see_through(lane, requests)
 
     def _gather(self) -> list[Request]:

@@ -24,7 +24,7 @@ class BrokerConfig(NamedTuple):
 
 def broker_configs(settings: BrokerSettings, listener: str) -> list[BrokerConfig]:
     """Return every config of the broker, by name; `listener` is `HOST:PORT`."""
-    return sorted([*_own(settings, listener), *_defaults_of_topics()])
+    return sorted([*_own(settings, listener), *_defaults_of_topics(settings)])
 
 
 def _own(settings: BrokerSettings, listener: str) -> Iterator[BrokerConfig]:
@@ -50,6 +50,13 @@ def _own(settings: BrokerSettings, listener: str) -> Iterator[BrokerConfig]:
     yield BrokerConfig(
         "delete.topic.enable", "true", ConfigType.BOOLEAN, "Topics can always be deleted."
     )
+    yield BrokerConfig(
+        "log.retention.check.interval.ms",
+        str(settings.retention_check_interval_ms),
+        ConfigType.LONG,
+        "Between two looks at what is too old or too much.",
+        is_default=settings.retention_check_interval_ms == untold.retention_check_interval_ms,
+    )
     yield _number("node.id", settings)
     yield BrokerConfig(
         "num.partitions",
@@ -72,7 +79,23 @@ def _number(name: str, settings: BrokerSettings) -> BrokerConfig:
     return BrokerConfig(name, number, ConfigType.INT, "The broker's number.", is_default=False)
 
 
-def _defaults_of_topics() -> Iterator[BrokerConfig]:
+def topic_defaults(settings: BrokerSettings) -> dict[str, str]:
+    """Return what topics get that do not say, by the topic config's name, where it was chosen."""
+    chosen = {
+        "retention.bytes": str(settings.retention_bytes),
+        "retention.ms": str(settings.retention_ms),
+    }
+    return {name: value for name, value in chosen.items() if value != TOPIC_CONFIGS[name].default}
+
+
+def _defaults_of_topics(settings: BrokerSettings) -> Iterator[BrokerConfig]:
+    chosen = topic_defaults(settings)
     for config in TOPIC_CONFIGS.values():
         if config.broker_name:
-            yield BrokerConfig(config.broker_name, config.default, config.type, config.meaning)
+            yield BrokerConfig(
+                config.broker_name,
+                chosen.get(config.name, config.default),
+                config.type,
+                config.meaning,
+                is_default=config.name not in chosen,
+            )

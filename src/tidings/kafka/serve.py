@@ -10,7 +10,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -29,11 +29,8 @@ from tidings.stores.memory import MemoryBlobStore, MemoryOrderStore
 _OTHER_FILES = 1000
 """Open files that are no connections: those of the stores."""
 
-ENGINE = Settings(linger_s=0, index_entries_max=50_000, retention_ms=7 * 24 * 60 * 60 * 1000)
-"""A publish is a sync of the disk, which is pause enough: while it lasts the next one gathers.
-
-Records are kept for a week unless their topic says otherwise (Kafka: log.retention.hours).
-"""
+ENGINE = Settings(linger_s=0, index_entries_max=50_000)
+"""A publish is a sync of the disk, which is pause enough: while it lasts the next one gathers."""
 
 GARBAGE_THRESHOLDS = (10_000, 10, 50)
 """Python looks for cycles this seldom (its default: 700, 10, 10). What a broker makes a lot of, it
@@ -157,7 +154,7 @@ async def serve(
         peers=Alone(f"n{settings.node_id}"),
         clock=SystemClock(),
         rng=random.Random(),
-        settings=ENGINE,
+        settings=engine_settings(settings),
     )
     broker = Broker(log, SystemClock(), settings, storage.cluster_id)
     async with asyncio.TaskGroup() as tasks:
@@ -172,6 +169,16 @@ async def serve(
         await server.stop()
         for task in at_work:
             task.cancel()
+
+
+def engine_settings(settings: BrokerSettings) -> Settings:
+    """Return what the engine is told."""
+    return replace(
+        ENGINE,
+        retention_ms=settings.retention_ms,
+        retention_bytes=settings.retention_bytes,
+        retention_interval_s=settings.retention_check_interval_ms / 1000,
+    )
 
 
 def _on_signal() -> asyncio.Event:

@@ -28,6 +28,15 @@ class BrokerSettings:
     num_partitions: int = 1
     """The partitions of a topic that is created without saying how many."""
 
+    retention_ms: int = 7 * 24 * 60 * 60 * 1000
+    """How long records are kept where their topic does not say; -1 for ever."""
+
+    retention_bytes: int = -1
+    """How many bytes of a partition are kept where its topic does not say; -1 for all."""
+
+    retention_check_interval_ms: int = 5 * 60 * 1000
+    """Between two looks at what is too old or too much."""
+
     request_bytes_max: int = 100 * 1024 * 1024
     """The largest Produce request."""
 

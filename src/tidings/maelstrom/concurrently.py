@@ -2,10 +2,10 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection
 from typing import TypeVar
 
-AT_ONCE_MAX = 512
+AT_ONCE_MAX = 64
 """Items of one `for_each` that are being worked on."""
 
 BACKOFF_FIRST_S = 0.01
@@ -16,21 +16,24 @@ Item = TypeVar("Item")
 
 
 async def for_each(
-    items: Iterable[Item], action: Callable[[Item], Awaitable[None]], *, at_once: int = AT_ONCE_MAX
+    items: Collection[Item],
+    action: Callable[[Item], Awaitable[None]],
+    *,
+    at_once: int = AT_ONCE_MAX,
 ) -> None:
     """Do `action` to every item, `at_once` of them at a time; return when all are done.
 
     An action keeps its expected failures to itself: one that raises cancels the others.
     """
-    room = asyncio.Semaphore(at_once)
+    remaining = iter(items)
 
-    async def in_turn(item: Item) -> None:
-        async with room:
+    async def work() -> None:
+        for item in remaining:
             await action(item)
 
     async with asyncio.TaskGroup() as tasks:
-        for item in items:
-            tasks.create_task(in_turn(item))
+        for _ in range(min(at_once, len(items))):
+            tasks.create_task(work())
 
 
 class Backoff:

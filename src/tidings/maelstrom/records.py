@@ -39,6 +39,8 @@ class Records:
         self._kv = KeyValue(caller, "seq-kv", timeout_s=CALL_TIMEOUT_S)
         self._cache: LruCache[tuple[str, int], Record] = LruCache(RECORDS_CACHED_MAX)
         self._room = asyncio.Semaphore(CALLS_AT_ONCE_MAX)
+        # Places that somebody is reading just now.
+        self._reading: dict[tuple[str, int], asyncio.Event] = {}
 
     def remember(self, key: str, offset: int, record: Record) -> None:
         """Keep what another node says is stored there."""
@@ -89,11 +91,21 @@ class Records:
         return found
 
     async def _read_stored(self, key: str, offset: int) -> Record | None:
-        async with self._room:
-            record: Record | None = await self._kv.read(record_name(key, offset))
-        if record is not None:
-            self._cache.put((key, offset), record)
-        return record
+        """Read a record, once for all who want it at the same time."""
+        place = (key, offset)
+        while (reading := self._reading.get(place)) is not None:
+            await reading.wait()
+            if (known := self._cache.get(place)) is not None:
+                return known
+        self._reading[place] = asyncio.Event()
+        try:
+            async with self._room:
+                record: Record | None = await self._kv.read(record_name(key, offset))
+            if record is not None:
+                self._cache.put(place, record)
+            return record
+        finally:
+            self._reading.pop(place).set()
 
 
 def gapless(offsets: Iterable[int], found: dict[int, Record]) -> list[tuple[int, Record]]:

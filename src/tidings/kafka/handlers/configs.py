@@ -13,11 +13,12 @@ from kio.schema.errors import ErrorCode
 from tidings.core.topics import Topic
 from tidings.errors import UnknownTopicOrPartition
 from tidings.kafka.broker import Broker, Context
-from tidings.kafka.broker_configs import BrokerConfig, broker_configs
+from tidings.kafka.broker_configs import BrokerConfig, broker_configs, topic_defaults
 from tidings.kafka.codec import field
 from tidings.kafka.config_type import ConfigType, InvalidConfig, TopicConfig, split_list
 from tidings.kafka.refusal import REFUSALS, Refused, error_fields, repeated
 from tidings.kafka.schema import Entity
+from tidings.kafka.settings import BrokerSettings
 from tidings.kafka.topic_configs import TOPIC_CONFIGS, parse_configs
 from tidings.kafka.topic_names import name_refusal
 
@@ -79,7 +80,7 @@ def _configs_of(broker: Broker, context: Context, wanted: Entity) -> list[Values
     name = wanted.resource_name
     match wanted.resource_type:
         case _Resource.TOPIC:
-            return describe_topic_configs(_topic(broker, name).configs)
+            return describe_topic_configs(_topic(broker, name).configs, broker.settings)
         case _Resource.BROKER if not name:
             # The defaults of a whole cluster that were changed while it ran: there are none.
             return []
@@ -116,24 +117,33 @@ def _unknown_resource(resource_type: int) -> Refused:
     )
 
 
-def describe_topic_configs(configs: Mapping[str, str]) -> list[Values]:
+def describe_topic_configs(configs: Mapping[str, str], settings: BrokerSettings) -> list[Values]:
     """Return all configs of a topic that was given `configs`, as DescribeConfigs tells them."""
-    return [_topic_config(config, configs.get(config.name)) for config in TOPIC_CONFIGS.values()]
+    chosen = topic_defaults(settings)
+    return [
+        _topic_config(config, configs.get(config.name), chosen.get(config.name))
+        for config in TOPIC_CONFIGS.values()
+    ]
 
 
-def _topic_config(config: TopicConfig, given: str | None) -> Values:
-    synonyms = []
-    if given is not None:
-        synonyms.append({"name": config.name, "value": given, "source": _Source.TOPIC})
-    if config.broker_name:
-        synonyms.append(
-            {"name": config.broker_name, "value": config.default, "source": _Source.DEFAULT}
-        )
+def _topic_config(config: TopicConfig, given: str | None, chosen: str | None) -> Values:
+    # Whoever comes first is obeyed.
+    values = [
+        (config.name, given, _Source.TOPIC),
+        (config.broker_name, chosen, _Source.BROKER_START),
+        (config.broker_name, config.default, _Source.DEFAULT),
+    ]
+    synonyms = [
+        {"name": name, "value": value, "source": source}
+        for name, value, source in values
+        if name is not None and value is not None
+    ]
+    value, source = next((value, source) for _, value, source in values if value is not None)
     return {
         "name": config.name,
-        "value": config.default if given is None else given,
+        "value": value,
         "read_only": False,
-        "config_source": _Source.DEFAULT if given is None else _Source.TOPIC,
+        "config_source": source,
         "is_sensitive": False,
         "synonyms": synonyms,
         "config_type": config.type,

@@ -166,7 +166,7 @@ async def _create(broker: Broker, plan: _NewTopic, *, validate_only: bool) -> Va
         "error_message": None,
         "num_partitions": plan.partition_count,
         "replication_factor": 1,
-        "configs": describe_topic_configs(plan.configs),
+        "configs": describe_topic_configs(plan.configs, broker.settings),
     }
 
 

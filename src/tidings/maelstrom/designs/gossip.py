@@ -115,7 +115,7 @@ class Gossip:
                 if await self._store(key, offset, {"msg": messages[number]}):
                     offsets[number] = offset
 
-            await for_each(zip(unplaced, taken, strict=True), store)
+            await for_each(list(zip(unplaced, taken, strict=True)), store)
         return [offsets[number] for number in range(len(messages))]
 
     async def _store(self, key: str, offset: int, record: Record) -> bool:

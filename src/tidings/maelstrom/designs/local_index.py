@@ -62,7 +62,7 @@ class LocalIndex:
             offset, message = item
             await self._store(key, offset, {"msg": message})
 
-        await for_each(zip(taken, messages, strict=True), store)
+        await for_each(list(zip(taken, messages, strict=True)), store)
         # All at once, so that a poll never sees the later ones of a batch without the earlier.
         for offset in taken:
             insort(known, offset)

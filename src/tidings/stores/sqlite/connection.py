@@ -26,7 +26,7 @@ CACHE_KIBIBYTES = 4 * 1024
 """Memory for pages, in each connection."""
 
 BUSY_TIMEOUT_MS = 2000
-"""How long the writer waits for the reader where SQLite lets them meet: at opening and closing."""
+"""How long the writer waits for readers: at opening, at closing and to begin the log anew."""
 
 QUICK_CHECK_BYTES_MAX = 256 * 1024 * 1024
 """A file up to this size is checked whole when it is opened; a larger one only by `verify`."""

@@ -199,13 +199,18 @@ class SqliteOrderStore:
         return apsw.SQLITE_OK
 
     def _checkpoint(self) -> None:
-        """Write a log that has grown into the file, after its transaction was answered."""
+        """Write a log that has grown into the file, after its transaction was answered.
+
+        With readers that overlap, some part of the log is always in use, and it could never be
+        begun anew. So this waits until those have ended who began before it (RESTART); who begins
+        meanwhile finds all in the file and does not need the log.
+        """
         if self._wal_bytes < WAL_BYTES_MAX or self._broken:
             return
         self._wal_bytes = 0
         try:
             with translated():
-                self._writer_connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+                self._writer_connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_RESTART)
         except SyncFailed as error:
             self._broken = f"{error}; nothing is written until this is opened again"
         except (Unavailable, Indeterminate, Corrupt):
