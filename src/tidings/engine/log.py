@@ -255,16 +255,18 @@ class Log:
         operations.append(Append(name, record_count, Inline(data), producer, max_timestamp_ms))
         return _taken((await self._submitter.submit(operations))[-1], Placed).base_offset
 
-    async def append_all(self, batches: Sequence[NewBatch]) -> list[Offset | TidingsError]:
+    async def append_all(
+        self, batches: Sequence[NewBatch], *, commit: CommitOffsets | None = None
+    ) -> list[Offset | TidingsError]:
         """Append batches, in order; return what `append` would return or raise of each.
 
         They are durable together, or, if this raises, all as uncertain; refused are they one by
-        one.
+        one. So it is with `commit`, which is carried out after them.
 
         Raises:
             InvalidRequest: They do not fit one entry.
         """
-        operations = [
+        operations: list[Operation] = [
             Append(
                 batch.partition,
                 batch.record_count,
@@ -274,9 +276,12 @@ class Log:
             )
             for batch in batches
         ]
+        if commit is not None:
+            operations.append(commit)
+        results = await self._submitter.submit(operations)
         return [
             result.base_offset if isinstance(result, Placed) else _error(result)
-            for result in await self._submitter.submit(operations)
+            for result in results[: len(batches)]
         ]
 
     async def delete_records(self, name: TopicPartition, before: Offset) -> Offset:
