@@ -12,7 +12,7 @@ from tidings.engine.log import Log
 from tidings.kafka.apis import APIS
 from tidings.kafka.connection import Connection
 from tidings.kafka.connections import Connections
-from tidings.kafka.serve import Alone
+from tidings.kafka.standalone import Alone
 from tidings.stores.memory import MemoryBlobStore, MemoryOrderStore
 from tidings.testing.clock import SimClock
 from tidings.testing.loop import new_loop

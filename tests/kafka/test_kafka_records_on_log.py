@@ -11,7 +11,7 @@ from kio.schema.errors import ErrorCode
 
 from tidings.engine.log import Log
 from tidings.kafka.broker import Broker
-from tidings.kafka.serve import Alone
+from tidings.kafka.standalone import Alone
 from tidings.stores.memory import MemoryBlobStore, MemoryOrderStore
 from tidings.testing.clock import SimClock
 from tidings.testing.loop import run

@@ -34,6 +34,7 @@ from kio.schema.errors import ErrorCode
 
 from tidings.types import Offset
 
+MAGIC = 2
 HEADER_BYTES = 61
 RECORD_BYTES_MIN = 7
 """The smallest record: six fields of one byte each after its length, which takes another."""

@@ -10,8 +10,7 @@ from typing import NamedTuple
 from tidings.errors import InvalidRequest
 from tidings.kafka.compression import decompress
 from tidings.kafka.record_batch import HEADER_BYTES, read_header
-
-_VARINT_BYTES_MAX = 10
+from tidings.kafka.varints import read_varint
 
 
 class RecordTime(NamedTuple):
@@ -35,20 +34,10 @@ def record_times(data: bytes) -> Iterator[RecordTime]:
     records = decompress(header.compression_code, memoryview(data)[HEADER_BYTES:])
     position = 0
     for _ in range(header.record_count):
-        length, start = _read_varint(records, position)
+        length, start = read_varint(records, position)
         position = start + length
         if length < 1 or position > len(records):
             raise InvalidRequest(f"a record of {length} bytes does not fit its batch")
-        timestamp_delta, start = _read_varint(records, start + 1)
-        offset_delta, _ = _read_varint(records, start)
+        timestamp_delta, start = read_varint(records, start + 1)
+        offset_delta, _ = read_varint(records, start)
         yield RecordTime(offset_delta, header.base_timestamp_ms + timestamp_delta)
-
-
-def _read_varint(data: memoryview, position: int) -> tuple[int, int]:
-    """Return a zigzag varint, and the place after it."""
-    value = 0
-    for place, byte in enumerate(data[position : position + _VARINT_BYTES_MAX]):
-        value |= (byte & 0x7F) << (7 * place)
-        if byte < 0x80:
-            return (value >> 1) ^ -(value & 1), position + place + 1
-    raise InvalidRequest("a varint does not end")

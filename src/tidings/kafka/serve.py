@@ -1,18 +1,15 @@
 """Puts a broker together on two stores, and runs it until it is told to stop."""
 
 import asyncio
-import base64
 import errno
 import gc
 import random
 import resource
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
 
 import tidings
 from tidings.clock import SystemClock
@@ -22,15 +19,11 @@ from tidings.errors import InvalidRequest
 from tidings.kafka.broker import Address, Broker
 from tidings.kafka.server import Server, listen
 from tidings.kafka.settings import BrokerSettings
-from tidings.ports import BlobStore, OrderStore, Peers
+from tidings.kafka.standalone import ENGINE, Alone, Storage, in_memory
 from tidings.stores.folder import open_folder
-from tidings.stores.memory import MemoryBlobStore, MemoryOrderStore
 
 _OTHER_FILES = 1000
 """Open files that are no connections: those of the stores."""
-
-ENGINE = Settings(linger_s=0, index_entries_max=50_000)
-"""A publish is a sync of the disk, which is pause enough: while it lasts the next one gathers."""
 
 GARBAGE_THRESHOLDS = (10_000, 10, 50)
 """Python looks for cycles this seldom (its default: 700, 10, 10). What a broker makes a lot of, it
@@ -38,45 +31,6 @@ frees by counting: looking took 7 % of all instructions of small Produce request
 
 SWITCH_INTERVAL_S = 0.0005
 """How long a busy event loop may keep the store's threads waiting (Python's default: 0.005)."""
-
-
-class Storage(Protocol):
-    """Where a broker keeps everything."""
-
-    @property
-    def order(self) -> OrderStore:
-        """The order store; nobody else writes to it."""
-
-    @property
-    def blobs(self) -> BlobStore:
-        """The blob store."""
-
-    @property
-    def cluster_id(self) -> str:
-        """22 characters that no other cluster has."""
-
-
-@dataclass(frozen=True, slots=True)
-class Memory:
-    """Storage that ends with the process."""
-
-    order: OrderStore
-    blobs: BlobStore
-    cluster_id: str
-
-
-class Alone:
-    """The peers of a broker that is its whole cluster: nobody."""
-
-    def __init__(self, node_id: str) -> None:
-        self.node_id = node_id
-        self.node_ids = [node_id]
-
-    def send(self, node_id: str, message: bytes) -> None:
-        """See `Peers`; it is lost, for there is nobody."""
-
-
-_alone: type[Peers] = Alone
 
 
 def run(settings: BrokerSettings, data: Path | None, *, say: Callable[[str], None]) -> None:
@@ -108,14 +62,8 @@ def run(settings: BrokerSettings, data: Path | None, *, say: Callable[[str], Non
 async def _open_and_serve(
     settings: BrokerSettings, data: Path | None, say_ready: Callable[[Address], None]
 ) -> None:
-    async with open_folder(data, random.Random()) if data else _in_memory() as storage:
+    async with open_folder(data, random.Random()) if data else in_memory() as storage:
         await serve(storage, settings, say_ready=say_ready)
-
-
-@asynccontextmanager
-async def _in_memory() -> AsyncIterator[Memory]:
-    cluster_id = base64.urlsafe_b64encode(random.Random().randbytes(16)).decode().rstrip("=")
-    yield Memory(MemoryOrderStore(is_exclusive=True), MemoryBlobStore(), cluster_id)
 
 
 def _allow_many_files(connections_max: int) -> None:

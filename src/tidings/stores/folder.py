@@ -105,7 +105,7 @@ def _lock(file: int, path: Path) -> None:
         holder = os.pread(file, 20, 0).decode(errors="replace").strip() or "unknown"
         raise Unavailable(
             f"the data folder {path} is in use by process {holder}:"
-            " stop that one, or choose another folder with --data"
+            " stop that one, or choose another folder"
         ) from None
     os.ftruncate(file, 0)
     os.pwrite(file, b"%d\n" % os.getpid(), 0)

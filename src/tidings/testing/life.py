@@ -14,12 +14,6 @@ from tidings.testing.weather import Gate, Weather
 Crash = Callable[["Life", str], None]
 """Ends a life early; takes the fault that does it."""
 
-Answer = Callable[[], None]
-"""Hands a store's answer to who waits for it."""
-
-CarryOut = Callable[[], Answer]
-"""Does at once what a store does."""
-
 
 class Life:
     """A node's process, as the world sees it."""
@@ -41,7 +35,7 @@ class Life:
         self._trace = trace
         self._crash = crash
 
-    def call_store(self, kind: str, carry_out: CarryOut) -> None:
+    def call_store(self, kind: str, carry_out: Callable[[], Callable[[], None]]) -> None:
         """Have a call carried out some time, or never.
 
         Args:
@@ -50,7 +44,7 @@ class Life:
         """
         self.gate.pass_through(lambda: self._begin(kind, carry_out))
 
-    def _begin(self, kind: str, carry_out: CarryOut) -> None:
+    def _begin(self, kind: str, carry_out: Callable[[], Callable[[], None]]) -> None:
         if self.is_over:
             return
         fate = self._weather.fate(kind)
@@ -72,6 +66,6 @@ class Life:
 
         loop.call_later(fate.delay_s, arrive)
 
-    def _hear(self, answer: Answer) -> None:
+    def _hear(self, answer: Callable[[], None]) -> None:
         if not self.is_over:
             self.gate.pass_through(answer)
