@@ -77,9 +77,12 @@ class RecordBytes:
             except TidingsError as error:
                 failures.append(error)
 
-        async with asyncio.TaskGroup() as tasks:
-            for position in range(len(pieces)):
-                tasks.create_task(load(position))
+        if len(pieces) == 1:
+            await load(0)
+        else:
+            async with asyncio.TaskGroup() as tasks:
+                for position in range(len(pieces)):
+                    tasks.create_task(load(position))
         if failures:
             raise failures[0]
         return loaded

@@ -170,9 +170,12 @@ class MaelstromOrderStore:
             except TidingsError as error:
                 failures.append(error)
 
-        async with asyncio.TaskGroup() as tasks:
-            for place in range(count_max):
-                tasks.create_task(read(place))
+        if count_max == 1:
+            await read(0)
+        else:
+            async with asyncio.TaskGroup() as tasks:
+                for place in range(count_max):
+                    tasks.create_task(read(place))
         if failures:
             raise Unavailable(str(failures[0])) from failures[0]
         filled = found[: found.index(None)] if None in found else found

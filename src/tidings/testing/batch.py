@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Final
 
 from tidings.testing.plan import FAULTS, draw_plan
-from tidings.testing.simulation import simulate
+from tidings.testing.simulation import Outcome, simulate, without_collector
 
 CHUNK_SEEDS: Final = 10
 """Seeds that a worker process is given at a time."""
@@ -97,6 +97,15 @@ class Batch:
         self.counts += other.counts
         self.failures |= other.failures
 
+    def add_outcome(self, outcome: Outcome) -> None:
+        """Take in what came of one run."""
+        self.run_count += 1
+        self.operation_count += outcome.operation_count
+        self.simulated_s += outcome.simulated_s
+        self.counts += outcome.counts
+        if outcome.failure is not None:
+            self.failures[outcome.plan.seed] = outcome.failure
+
     def missing(self) -> list[str]:
         """Return what never happened and should have; nothing while the batch is small."""
         if self.run_count < VACUOUS_RUNS_MIN:
@@ -108,14 +117,9 @@ def run_seeds(design: str, seeds: Sequence[int]) -> Batch:
     """Run seeds one after the other, in this process."""
     batch = Batch(design)
     started = time.process_time()
-    for seed in seeds:
-        outcome = simulate(draw_plan(design, seed))
-        batch.run_count += 1
-        batch.operation_count += outcome.operation_count
-        batch.simulated_s += outcome.simulated_s
-        batch.counts += outcome.counts
-        if outcome.failure is not None:
-            batch.failures[seed] = outcome.failure
+    with without_collector():
+        for seed in seeds:
+            batch.add_outcome(simulate(draw_plan(design, seed)))
     batch.busy_s = time.process_time() - started
     return batch
 

@@ -15,7 +15,7 @@ from tidings.ports import (
     Unsettled,
 )
 from tidings.stores.memory import MemoryBlobStore, MemoryOrderStore
-from tidings.testing.life import Life
+from tidings.testing.life import Answer, Life
 from tidings.testing.trace import Trace
 from tidings.types import Slot
 
@@ -40,7 +40,7 @@ async def _ask(life: Life, kind: str, call: Callable[[], Coroutine[Any, Any, T]]
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[T] = loop.create_future()
 
-    def carry_out() -> Callable[[], None]:
+    def carry_out() -> Answer:
         result = at_once(call())
         return lambda: None if answer.done() else answer.set_result(result)
 

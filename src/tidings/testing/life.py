@@ -14,6 +14,12 @@ from tidings.testing.weather import Gate, Weather
 Crash = Callable[["Life", str], None]
 """Ends a life early; takes the fault that does it."""
 
+Answer = Callable[[], None]
+"""Hands a store's answer to who waits for it."""
+
+CarryOut = Callable[[], Answer]
+"""Does at once what a store does."""
+
 
 class Life:
     """A node's process, as the world sees it."""
@@ -35,7 +41,7 @@ class Life:
         self._trace = trace
         self._crash = crash
 
-    def call_store(self, kind: str, carry_out: Callable[[], Callable[[], None]]) -> None:
+    def call_store(self, kind: str, carry_out: CarryOut) -> None:
         """Have a call carried out some time, or never.
 
         Args:
@@ -44,7 +50,7 @@ class Life:
         """
         self.gate.pass_through(lambda: self._begin(kind, carry_out))
 
-    def _begin(self, kind: str, carry_out: Callable[[], Callable[[], None]]) -> None:
+    def _begin(self, kind: str, carry_out: CarryOut) -> None:
         if self.is_over:
             return
         fate = self._weather.fate(kind)
@@ -66,6 +72,6 @@ class Life:
 
         loop.call_later(fate.delay_s, arrive)
 
-    def _hear(self, answer: Callable[[], None]) -> None:
+    def _hear(self, answer: Answer) -> None:
         if not self.is_over:
             self.gate.pass_through(answer)

@@ -16,6 +16,8 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator
 from types import CoroutineType
 from typing import Any, Final, TypeVar, TypeVarTuple, Unpack
 
+import msgspec
+
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
@@ -58,41 +60,27 @@ class SimTask(asyncio.Task[T]):
         return self._number
 
 
-class SimHandle(asyncio.TimerHandle):
-    """Something to be called, now or at a time; holds no more than that needs."""
+class SimHandle(msgspec.Struct, eq=False):
+    """Something to be called, now or at a time: of `asyncio.Handle` what asyncio itself uses.
 
-    __slots__ = ("_arguments", "_do", "_variables")
+    A struct, because a run makes hundreds of thousands of them.
+    """
 
-    def __init__(
-        self,
-        do: Callable[..., object],
-        arguments: tuple[Any, ...],
-        variables: contextvars.Context | None,
-        loop: "SimLoop",
-    ) -> None:
-        self._do = do
-        self._arguments = arguments
-        self._variables = contextvars.copy_context() if variables is None else variables
-        self._loop = loop
-        self._cancelled = False
+    do: Callable[..., object]
+    arguments: tuple[Any, ...]
+    variables: contextvars.Context
+    is_cancelled: bool = False
 
     def __repr__(self) -> str:
-        return f"<SimHandle {self._do!r}>"
+        return f"<SimHandle {self.do!r}>"
 
     def cancel(self) -> None:
         """Have it not called; a timer stays where it is and is dropped when its time comes."""
-        self._cancelled = True
+        self.is_cancelled = True
 
-    def run(self) -> None:
-        """Call it, unless it was cancelled."""
-        if self._cancelled:
-            return
-        try:
-            self._variables.run(self._do, *self._arguments)
-        except (SystemExit, KeyboardInterrupt):
-            raise
-        except BaseException as error:  # noqa: BLE001 -- nobody else is told
-            self._loop.call_exception_handler({"message": repr(self), "exception": error})
+    def cancelled(self) -> bool:
+        """Whether it was cancelled."""
+        return self.is_cancelled
 
 
 class SimLoop(asyncio.AbstractEventLoop):
@@ -136,12 +124,7 @@ class SimLoop(asyncio.AbstractEventLoop):
         asyncio._set_running_loop(self)  # noqa: SLF001 -- how a loop announces itself
         self._running, self._steps = True, 0
         try:
-            while not wanted.done():
-                handle = self._ready.popleft() if self._ready else self._next_timer()
-                handle.run()
-                self._steps += 1
-                if self._steps > STEPS_MAX:
-                    raise LivelockError(f"time stands still at {self._now} s; last {handle!r}")
+            self._run_until_done(wanted)
         finally:
             self._running = False
             asyncio._set_running_loop(None)  # noqa: SLF001
@@ -149,11 +132,27 @@ class SimLoop(asyncio.AbstractEventLoop):
             raise RuntimeError(f"unhandled in the loop: {self.unhandled}")
         return wanted.result()
 
+    def _run_until_done(self, wanted: asyncio.Future[T]) -> None:
+        ready = self._ready
+        while not wanted.done():
+            handle = ready.popleft() if ready else self._next_timer()
+            self._steps += 1
+            if self._steps > STEPS_MAX:
+                raise LivelockError(f"time stands still at {self._now} s; next {handle!r}")
+            if handle.is_cancelled:
+                continue
+            try:
+                handle.variables.run(handle.do, *handle.arguments)
+            except (SystemExit, KeyboardInterrupt):
+                raise
+            except BaseException as error:  # noqa: BLE001 -- nobody else is told
+                self.call_exception_handler({"message": repr(handle), "exception": error})
+
     def _next_timer(self) -> SimHandle:
         """Move the clock to what is called next, and return it."""
         while self._timers:
             when, _, timer = heapq.heappop(self._timers)
-            if not timer.cancelled():
+            if not timer.is_cancelled:
                 if when > self._now:
                     self._now, self._steps = when, 0
                 return timer
@@ -177,11 +176,12 @@ class SimLoop(asyncio.AbstractEventLoop):
         callback: Callable[[Unpack[Ts]], object],
         *args: *Ts,
         context: contextvars.Context | None = None,
-    ) -> SimHandle:
+    ) -> asyncio.Handle:
         """Run `callback` after what is ready already."""
-        handle = SimHandle(callback, args, context, self)
+        variables = contextvars.copy_context() if context is None else context
+        handle = SimHandle(callback, args, variables)
         self._ready.append(handle)
-        return handle
+        return handle  # type: ignore[return-value]  # see SimHandle
 
     def call_later(
         self,
@@ -191,7 +191,8 @@ class SimLoop(asyncio.AbstractEventLoop):
         context: contextvars.Context | None = None,
     ) -> asyncio.TimerHandle:
         """Run `callback` in `delay` seconds."""
-        return self.call_at(self._now + delay, callback, *args, context=context)
+        variables = contextvars.copy_context() if context is None else context
+        return self._set_timer(self._now + delay, SimHandle(callback, args, variables))
 
     def call_at(
         self,
@@ -201,10 +202,13 @@ class SimLoop(asyncio.AbstractEventLoop):
         context: contextvars.Context | None = None,
     ) -> asyncio.TimerHandle:
         """Run `callback` at the virtual time `when`."""
-        timer = SimHandle(callback, args, context, self)
+        variables = contextvars.copy_context() if context is None else context
+        return self._set_timer(when, SimHandle(callback, args, variables))
+
+    def _set_timer(self, when: float, timer: SimHandle) -> asyncio.TimerHandle:
         self._timer_count += 1
         heapq.heappush(self._timers, (when, self._timer_count, timer))
-        return timer
+        return timer  # type: ignore[return-value]  # see SimHandle
 
     def create_future(self) -> asyncio.Future[Any]:
         """Return a future of this loop."""

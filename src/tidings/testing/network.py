@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from tidings.testing.life import Life
+from tidings.testing.life import Answer, Life
 from tidings.testing.trace import Trace
 from tidings.testing.watched_service import WatchedService
 from tidings.testing.weather import Weather
@@ -100,7 +100,7 @@ class SimNetwork:
         service = self._services[name]
         is_append = name == "lin-kv" and request["type"] == "cas"
 
-        def carry_out() -> Callable[[], None]:
+        def carry_out() -> Answer:
             reply = service.handle(life.node_id, request)
             if self._trace.is_kept:
                 what = f"{name} {request['type']}"

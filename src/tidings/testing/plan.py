@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Final, NamedTuple
 
-from tidings.core.pages import IN_PLACE, PAGE_SLOTS, PageFormat
+from tidings.core.pages import PAGE_SLOTS, PageFormat
 from tidings.engine.settings import Settings
 from tidings.maelstrom.designs import MODULES
 
@@ -103,14 +103,12 @@ class Plan:
     trims: bool = False
     """Whether pages have segments, so that nodes trim; only with the stores in memory."""
     page_slots: int = PAGE_SLOTS
-    """The slots of a page, where nodes trim."""
+    """The slots of a page; many in production, but what matters are their ends."""
 
     @property
     def page_format(self) -> PageFormat:
         """How the journal's pages are cut."""
-        if not self.trims:
-            return IN_PLACE
-        return PageFormat(self.page_slots, 2**31, 2**31, has_segments=True)
+        return PageFormat(self.page_slots, 2**31, 2**31, has_segments=self.trims)
 
 
 def draw_plan(design: str, seed: int) -> Plan:
@@ -158,10 +156,11 @@ def _draw_journal(plan: Plan, rng: Random) -> None:
     if not plan.on_services:
         plan.call_timeout_s = rng.choice((0.1, 0.5, 2.0))
     plan.inline_bytes_max = rng.choice((-1, -1, 2, 4096))
+    plan.page_slots = rng.choice((16, 32, 64, PAGE_SLOTS))
     # On the services each slot is a call of its own, for each life of each node.
     if rng.random() < (0.2 if plan.on_services else 0.6):
         pages = rng.choice((1, 1, 1, 2))
-        plan.filled_slots = pages * PAGE_SLOTS - rng.randint(1, 30)
+        plan.filled_slots = pages * plan.page_slots - rng.randint(1, min(30, plan.page_slots))
     plan.trims = not plan.on_services and rng.random() < 0.7
     plan.settings = draw_settings(rng)
     if plan.trims:

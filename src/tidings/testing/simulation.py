@@ -64,7 +64,7 @@ def simulate(plan: Plan, *, keep_trace: bool = False) -> Outcome:
     outcome = Outcome(plan, trace)
     loop = new_loop()
     trace.now_s = loop.time
-    with _without_collector(), _logs_into(trace) as complaints:
+    with without_collector(), _logs_into(trace) as complaints:
         try:
             loop.run_until_complete(_run(plan, trace, outcome))
             _judge(outcome)
@@ -103,8 +103,8 @@ class _Listener(logging.Handler):
 
 
 @contextlib.contextmanager
-def _without_collector() -> Iterator[None]:
-    """Keep a run's garbage till its end: it is little, and looking for it takes a tenth longer."""
+def without_collector() -> Iterator[None]:
+    """Keep garbage till the end: it is a megabyte a run, and looking for it costs a tenth."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:

@@ -1,0 +1,223 @@
+"""Starts the servers below the stores as processes that can be killed, paused and started again.
+
+PostgreSQL, etcd and an S3 server, each on the loopback, with folders of their own.
+"""
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import IO
+
+import fetched
+from brokers import free_port
+from fetched import Missing
+
+START_TIMEOUT_S = 60.0
+"""How long a server may take until it is ready, on a busy machine and after it was killed."""
+
+_LOOK_AGAIN_S = 0.01
+
+_OUTPUT_CHARACTERS_MAX = 4000
+
+
+class Server:
+    """A server that can be killed, paused, and started again on what it had stored."""
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        address: str,
+        *,
+        ready: str,
+        output: IO[bytes],
+        user: str | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """`ready` is what it prints when it can be used; `address` is its HOST:PORT."""
+        self.address = address
+        self._command = command
+        self._ready = ready.encode()
+        self._output = output
+        self._user = user
+        self._environment = {**os.environ, **(environment or {})}
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it, and wait until it is ready."""
+        self.begin_start()
+        self.await_ready()
+
+    def begin_start(self) -> None:
+        """Start it; members of a cluster wait for each other."""
+        self._printed_before = self._output.seek(0, os.SEEK_END)
+        self._process = subprocess.Popen(
+            self._command,
+            stdin=subprocess.DEVNULL,
+            stdout=self._output,
+            stderr=subprocess.STDOUT,
+            env=self._environment,
+            user=self._user,
+            group=self._user,
+            extra_groups=[] if self._user else None,
+            cwd="/",
+        )
+
+    def await_ready(self) -> None:
+        """Wait until it is ready."""
+        assert self._process is not None
+        deadline = time.monotonic() + START_TIMEOUT_S  # noqa: TID251 -- a real process
+        while self._ready not in (printed := self._printed()):
+            late = time.monotonic() > deadline  # noqa: TID251 -- as above
+            if late or self._process.poll() is not None:
+                told = printed[-_OUTPUT_CHARACTERS_MAX:].decode(errors="replace")
+                raise AssertionError(f"{self._command[0]} does not start; it printed:\n{told}")
+            time.sleep(_LOOK_AGAIN_S)
+
+    def _printed(self) -> bytes:
+        size = os.fstat(self._output.fileno()).st_size - self._printed_before
+        return os.pread(self._output.fileno(), size, self._printed_before)
+
+    def kill(self) -> None:
+        """End it and all its processes at once, as a loss of power would; nothing is written."""
+        if self._process is not None:
+            # Paused first, so that none of them begins another.
+            self._signal(signal.SIGSTOP)
+            self._signal(signal.SIGKILL)
+            self._process.wait()
+            self._process = None
+
+    def pause(self) -> None:
+        """Let it hang: connections stay open, nothing is answered."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on, with all that came meanwhile."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        for process in _family(self._process.pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, number)
+
+
+def _family(process: int) -> list[int]:
+    """Return a process and all that come from it, it first."""
+    found = [process]
+    for parent in found:
+        for task in Path(f"/proc/{parent}/task").glob("*/children"):
+            with contextlib.suppress(OSError):
+                found += map(int, task.read_text().split())
+    return found
+
+
+@contextlib.contextmanager
+def _folder(user: str | None) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="tidings-server-", ignore_cleanup_errors=True) as name:
+        if user:
+            shutil.chown(name, user, user)
+        yield Path(name)
+
+
+@contextlib.contextmanager
+def _running(server: Server) -> Iterator[Server]:
+    try:
+        server.start()
+        yield server
+    finally:
+        server.kill()
+
+
+# PostgreSQL ---------------------------------------------------------------------------------------
+
+POSTGRES_PASSWORD = "not a secret"
+
+
+@contextlib.contextmanager
+def postgres(*settings: str) -> Iterator[Server]:
+    """Run PostgreSQL, with a sync for each commit, as its default is.
+
+    Its only database and its role are `tidings`. `settings` are such as `fsync=off`.
+
+    Raises:
+        Missing: It is not installed.
+    """
+    programs = _postgres_programs()
+    # It refuses to run as root.
+    user = "postgres" if os.geteuid() == 0 else None
+    with _folder(user) as folder, tempfile.TemporaryFile() as output:
+        data, port = folder / "data", free_port()
+        _make_cluster(programs, data, user)
+        options = ["listen_addresses=127.0.0.1", f"port={port}", "unix_socket_directories="]
+        options += ["shared_buffers=32MB", "restart_after_crash=off", *settings]
+        command = [str(programs / "postgres"), "-D", str(data)]
+        for option in options:
+            command += ["-c", option]
+        ready = "ready to accept connections"
+        server = Server(command, f"127.0.0.1:{port}", ready=ready, output=output, user=user)
+        with _running(server):
+            yield server
+
+
+def postgres_url(address: str) -> str:
+    """Return where the stores find a server, or a pooler before it."""
+    return f"postgres://tidings@{address}/postgres?sslmode=disable"
+
+
+def _postgres_programs() -> Path:
+    found = sorted(
+        Path("/usr/lib/postgresql").glob("*/bin/postgres"),
+        key=lambda path: int(path.parts[-3]),
+    )
+    if found:
+        return found[-1].parent
+    return Path(fetched.program("postgres")).parent
+
+
+def _make_cluster(programs: Path, data: Path, user: str | None) -> None:
+    command = [str(programs / "initdb"), "-D", str(data), "-U", "tidings", "--no-sync"]
+    command += ["--auth=trust", "--encoding=UTF8", "--no-locale"]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, user=user, group=user, cwd="/"
+    )
+    if done.returncode:
+        raise Missing(f"PostgreSQL makes no folder:\n{done.stderr}")
+
+
+@contextlib.contextmanager
+def pgbouncer(address: str, *, size: int = 2) -> Iterator[Server]:
+    """Run PgBouncer before a PostgreSQL, in transaction mode, with `size` connections to it.
+
+    Raises:
+        Missing: It is not installed.
+    """
+    program = fetched.program("pgbouncer")
+    user = "postgres" if os.geteuid() == 0 else None
+    host, _, server_port = address.partition(":")
+    with _folder(user) as folder, tempfile.TemporaryFile() as output:
+        port = free_port()
+        settings = folder / "pgbouncer.ini"
+        settings.write_text(
+            f"""
+[databases]
+postgres = host={host} port={server_port} user=tidings
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = {port}
+unix_socket_dir =
+auth_type = any
+pool_mode = transaction
+default_pool_size = {size}
+"""
+        )
+        settings.chmod(0o644)
+        command = [program, str(settings)]
+        server = Server(command, f"127.0.0.1:{port}", ready="process up", output=output, user=user)
+        with _running(server):
+            yield server

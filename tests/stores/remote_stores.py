@@ -1,0 +1,110 @@
+"""Stores on servers: how tests get a server, and clients of a journal that is new."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, contextmanager
+from itertools import count
+from random import Random
+
+import databases
+import pytest
+from fetched import Missing
+
+from tidings.ports import BlobStore, OrderStore
+from tidings.stores.postgres import PostgresStores, open_postgres
+from tidings.testing.contract.check import Make
+from tidings.types import Slot
+
+_journal_numbers = count()
+
+PATIENT_S = 20.0
+"""The deadline of stores whose server nobody troubles, on a machine that is busy."""
+
+
+@contextmanager
+def obtained(
+    start: Callable[[], AbstractContextManager[databases.Server]],
+) -> Iterator[databases.Server]:
+    """Run a server; skip what needs it where it cannot be had, but with CI=true fail."""
+    running = start()
+    try:
+        server = running.__enter__()
+    except Missing as missing:
+        if os.environ.get("CI") == "true":
+            raise
+        pytest.skip(str(missing))
+    try:
+        yield server
+    finally:
+        running.__exit__(None, None, None)
+
+
+class Ear:
+    """What a follower was told."""
+
+    def __init__(self) -> None:
+        self.slots: list[int] = []
+        self.entries: list[bytes | None] = []
+        self._stirred = asyncio.Event()
+
+    def __call__(self, slot: Slot, entry: bytes | None) -> None:
+        """Take a slot that was filled."""
+        self.slots.append(slot)
+        self.entries.append(entry)
+        self._stirred.set()
+
+    async def of(self, slot: int) -> None:
+        """Return once it was told of that slot."""
+        while slot not in self.slots:
+            self._stirred.clear()
+            await self._stirred.wait()
+
+
+def new_journal() -> str:
+    """Return the name of a journal that no test of this process has used."""
+    return f"journal {next(_journal_numbers)}"
+
+
+@asynccontextmanager
+async def postgres_stores(
+    address: str, client_count: int, *, timeout_s: float = PATIENT_S
+) -> AsyncIterator[list[PostgresStores]]:
+    """Open so many clients of one new journal."""
+    journal = new_journal()
+    url = databases.postgres_url(address)
+    async with AsyncExitStack() as stack:
+        yield [
+            await stack.enter_async_context(
+                open_postgres(
+                    url,
+                    Random(f"{journal}/{number}"),
+                    journal,
+                    order_timeout_s=timeout_s,
+                    blob_timeout_s=timeout_s,
+                )
+            )
+            for number in range(client_count)
+        ]
+
+
+def postgres_order(address: str, timeout_s: float = PATIENT_S) -> Make[OrderStore]:
+    """Return what makes order stores in PostgreSQL."""
+
+    @asynccontextmanager
+    async def make(client_count: int) -> AsyncIterator[Sequence[OrderStore]]:
+        async with postgres_stores(address, client_count, timeout_s=timeout_s) as stores:
+            yield [each.order for each in stores]
+
+    return make
+
+
+def postgres_blobs(address: str, timeout_s: float = PATIENT_S) -> Make[BlobStore]:
+    """Return what makes blob stores in PostgreSQL."""
+
+    @asynccontextmanager
+    async def make(client_count: int) -> AsyncIterator[Sequence[BlobStore]]:
+        async with postgres_stores(address, client_count, timeout_s=timeout_s) as stores:
+            yield [each.blobs for each in stores]
+
+    return make
