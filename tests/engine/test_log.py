@@ -8,9 +8,15 @@ from test_upkeep import BUSY, fill_pages
 
 from tidings.core.entry import ProducerStamp
 from tidings.core.groups import Committed
-from tidings.engine.log import Log, NewBatch
+from tidings.engine.log import Log, NewBatch, outcome
 from tidings.engine.settings import Settings
-from tidings.errors import Fenced, InvalidRequest, TidingsError, UnknownTopicOrPartition
+from tidings.errors import (
+    Fenced,
+    InvalidRequest,
+    TidingsError,
+    Unavailable,
+    UnknownTopicOrPartition,
+)
 from tidings.testing.loop import run
 from tidings.types import Offset, TopicPartition
 
@@ -86,6 +92,39 @@ def test_append_all_tells_of_each_batch_what_became_of_it() -> None:
             kinds = [type(each) if isinstance(each, TidingsError) else each for each in results]
             assert kinds == [0, UnknownTopicOrPartition, Fenced, 0, 3]
             assert [batch.data for batch in await log.fetch(A, Offset(0), 100)] == [b"0", b"1"]
+
+    run(main())
+
+
+def test_append_soon_is_in_order_at_once_and_can_be_left() -> None:
+    async def main() -> None:
+        log = new_log()
+        async with running(log):
+            await log.create_topic("a")
+            left, first, refused, second = (
+                log.append_soon([NewBatch(name, data)])
+                for name, data in [(A, b"left"), (A, b"1"), (UNKNOWN, b""), (A, b"2")]
+            )
+            left.cancel()
+            results = [*await second, *await refused, *await first]
+            assert [outcome(results[0]), outcome(results[2])] == [1, 0]
+            assert isinstance(outcome(results[1]), UnknownTopicOrPartition)
+            assert await read_all(log) == [b"1", b"2"]
+
+    run(main())
+
+
+def test_append_soon_of_too_much_is_refused_at_once() -> None:
+    async def main() -> None:
+        log = new_log(Settings(queued_operations_max=1))
+        async with running(log):
+            await log.create_topic("a")
+            first = log.append_soon([NewBatch(A, b"1")])
+            with pytest.raises(Unavailable):
+                _ = log.append_soon([NewBatch(A, b"2")])
+            with pytest.raises(InvalidRequest):
+                _ = log.append_soon([NewBatch(A, b""), NewBatch(A, b"")])
+            assert [outcome(result) for result in await first] == [0]
 
     run(main())
 

@@ -3,8 +3,9 @@
 import asyncio
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TypeVar
+
+import msgspec
 
 from tidings.core.entry import (
     AllocateProducerId,
@@ -69,8 +70,7 @@ _ERRORS: dict[Reason, type[TidingsError]] = {
 T = TypeVar("T", Placed, Done, RecordsDeleted, ProducerIdAllocated)
 
 
-@dataclass(frozen=True, slots=True)
-class NewBatch:
+class NewBatch(msgspec.Struct, frozen=True, gc=False):
     """A record batch to append."""
 
     partition: TopicPartition
@@ -266,23 +266,22 @@ class Log:
         Raises:
             InvalidRequest: They do not fit one entry.
         """
-        operations: list[Operation] = [
-            Append(
-                batch.partition,
-                batch.record_count,
-                Inline(batch.data),
-                batch.producer,
-                batch.max_timestamp_ms,
-            )
-            for batch in batches
-        ]
+        operations = _appends(batches)
         if commit is not None:
             operations.append(commit)
         results = await self._submitter.submit(operations)
-        return [
-            result.base_offset if isinstance(result, Placed) else _error(result)
-            for result in results[: len(batches)]
-        ]
+        return [outcome(result) for result in results[: len(batches)]]
+
+    def append_soon(self, batches: Sequence[NewBatch]) -> asyncio.Future[list[Result]]:
+        """Begin what `append_all` does; return where results go, each to be given to `outcome`.
+
+        For callers with so many appends that they have no task for each. To cancel the future is
+        to leave: the batches may or may not be appended.
+
+        Raises:
+            InvalidRequest, Unavailable: See `append_all`; so far as it is known at once.
+        """
+        return self._submitter.submit_soon(_appends(batches))
 
     async def delete_records(self, name: TopicPartition, before: Offset) -> Offset:
         """Let nobody read below an offset; return the log start offset, which never goes back.
@@ -430,6 +429,24 @@ class Log:
         await self.journal.barrier()
         found = {name: self.state.committed_offset(group, name) for name in names}
         return {name: offset for name, offset in found.items() if offset is not None}
+
+
+def _appends(batches: Sequence[NewBatch]) -> list[Operation]:
+    return [
+        Append(
+            batch.partition,
+            batch.record_count,
+            Inline(batch.data),
+            batch.producer,
+            batch.max_timestamp_ms,
+        )
+        for batch in batches
+    ]
+
+
+def outcome(result: Result) -> Offset | TidingsError:
+    """Return what became of an append: the offset of its first record, or why it was refused."""
+    return result.base_offset if isinstance(result, Placed) else _error(result)
 
 
 def _taken(result: Result, kind: type[T]) -> T:

@@ -52,6 +52,16 @@ class Submitter:
                 certainly have no effect.
             Indeterminate: They took effect or not, but what became of them is lost.
         """
+        return await self.submit_soon(operations)
+
+    def submit_soon(self, operations: Sequence[Operation]) -> asyncio.Future[list[Result]]:
+        """Begin what `submit` does; return where the results go, or what it raises.
+
+        To cancel the future is to leave: the operations may or may not take effect.
+
+        Raises:
+            InvalidRequest, Unavailable: See `submit`; so far as it is known at once.
+        """
         size, inline_size = self._sizes(operations)
         entry_bytes_max = self._journal.store.entry_bytes_max
         if (
@@ -73,7 +83,7 @@ class Submitter:
         future: asyncio.Future[list[Result]] = asyncio.get_running_loop().create_future()
         self._queue.append(Request(operations, future, size, inline_size))
         self._stirred.set()
-        return await future
+        return future
 
     async def run(self) -> None:
         """Gather and submit until cancelled."""
@@ -113,11 +123,10 @@ class Submitter:
         size = moved = 0
         for operation in operations:
             size += operation_size(operation)
-            match operation:
-                case Append(payload=Inline(data)) if len(data) > inline_bytes_max:
-                    moved += len(data)
-                case _:
-                    pass
+            if isinstance(operation, Append) and isinstance(operation.payload, Inline):
+                data_bytes = len(operation.payload.data)
+                if data_bytes > inline_bytes_max:
+                    moved += data_bytes
         return size, size - moved
 
     async def _see_through(self, lane: Lane, requests: list[Request]) -> None:
