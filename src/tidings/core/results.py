@@ -1,7 +1,8 @@
 """What the fold makes of an operation."""
 
-from dataclasses import dataclass
 from enum import Enum
+
+import msgspec
 
 from tidings.types import Offset
 
@@ -16,37 +17,32 @@ class Reason(Enum):
     OFFSET_OUT_OF_RANGE = "the offset lies beyond the end of the partition"
 
 
-@dataclass(frozen=True, slots=True)
-class Placed:
+class Placed(msgspec.Struct, frozen=True, gc=False):
     """The batch has offsets; `duplicate` when it already had them."""
 
     base_offset: Offset
     duplicate: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
+class Done(msgspec.Struct, frozen=True, gc=False):
     """The operation took effect; `changed` is False when there was nothing left to do."""
 
     changed: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class RecordsDeleted:
+class RecordsDeleted(msgspec.Struct, frozen=True, gc=False):
     """Records were deleted, if there were any to delete; the partition begins here now."""
 
     log_start_offset: Offset
 
 
-@dataclass(frozen=True, slots=True)
-class ProducerIdAllocated:
+class ProducerIdAllocated(msgspec.Struct, frozen=True, gc=False):
     """Nobody else has this producer id."""
 
     producer_id: int
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(msgspec.Struct, frozen=True, gc=False):
     """The operation had no effect."""
 
     reason: Reason
