@@ -142,11 +142,11 @@ def admin_configs(broker: str, topic: str) -> Json:
     def retention() -> list[str]:
         printed = tool("configs", broker, "--describe", "--all", *entity)
         found = re.search(
-            r"^ +retention\.ms=(\d+) sensitive=\w+ synonyms=\{(\w*)", printed, re.MULTILINE
+            r"^ +retention\.ms=(-?\d+) sensitive=\w+ synonyms=\{(\w*)", printed, re.MULTILINE
         )
         if found is None:
             raise RuntimeError(printed.strip()[-500:])
-        return [found[1], found[2] if found[2] == "DYNAMIC_TOPIC_CONFIG" else "DEFAULT_CONFIG"]
+        return [found[1], found[2]]
 
     def alter(setting: str) -> int:
         return code(tool("configs", broker, "--alter", "--add-config", setting, *entity))

@@ -53,9 +53,10 @@ EXPECTED: dict[str, Json] = {
         "shrunk": 37,
         "missing": 3,
     },
-    # retention.ms before and after it is set to 12345; set it to "soon"; set no.such.config.
+    # retention.ms, of which the broker was told -1, and after it is set to 12345; set it to
+    # "soon"; set no.such.config.
     "admin-configs": {
-        "before": ["604800000", "DEFAULT_CONFIG"],
+        "before": ["-1", "STATIC_BROKER_CONFIG"],
         "after": ["12345", "DYNAMIC_TOPIC_CONFIG"],
         "malformed": 40,
         "unknown": 40,

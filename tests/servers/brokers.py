@@ -89,6 +89,8 @@ def _kafka_properties(folder: str, port: int, advertise: str) -> list[str]:
         "transaction.state.log.replication.factor=1",
         "transaction.state.log.min.isr=1",
         "group.initial.rebalance.delay.ms=0",
+        # As for Tidings.
+        "log.retention.ms=-1",
     ]
 
 

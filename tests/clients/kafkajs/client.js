@@ -169,7 +169,7 @@ async function adminTopics(broker, topic) {
   })
 }
 
-const SOURCES = { 1: 'DYNAMIC_TOPIC_CONFIG', 5: 'DEFAULT_CONFIG' }
+const SOURCES = { 1: 'DYNAMIC_TOPIC_CONFIG', 4: 'STATIC_BROKER_CONFIG', 5: 'DEFAULT_CONFIG' }
 
 async function adminConfigs(broker, topic) {
   await create(broker, topic, 1)
