@@ -6,7 +6,9 @@ A3  offsets are dense: of each partition, each applied append gets the next ones
 A4  a committed offset never goes back, nor does one that a client is told of;
 A5  whatever an applied operation, a durable page or the checkpoint cell names, is stored, unless
     the page to which it belongs is dead;
-A6  what was read is what was appended there, and retention leaves what it must.
+A6  what was read is what was appended there, and retention leaves what it must;
+A7  where stores can delete: what is dead is deleted and forgotten in the end, and what is left
+    belongs to something, but for blobs that no entry names and those that a late call brought back.
 """
 
 import msgspec

@@ -33,6 +33,7 @@ _EVERYWHERE: Final = (
     "message-to-the-dead",
     "call-cut-off",
     "lin-kv cas_ok",
+    "lin-kv cas error 11",
 )
 
 _BETWEEN_NODES: Final = ("message-lost", "message-doubled", "message-slow", "message-cut-off")
@@ -47,6 +48,8 @@ _JOURNAL: Final = (
     "append occupied",
     "append unsettled",
     "append trimmed",
+    "append refused",
+    "blob refused",
     "end_offset ok",
     "end_offset info",
     "jumped to a checkpoint",
@@ -58,6 +61,7 @@ _JOURNAL: Final = (
     "trimmed",
     "segment durable",
     "page collected",
+    "checkpoint left behind",
     "retention",
     "churn append",
     "churn read",

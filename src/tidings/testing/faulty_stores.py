@@ -41,7 +41,11 @@ async def _ask(life: Life, kind: str, call: Callable[[], Coroutine[Any, Any, T]]
     answer: asyncio.Future[T] = loop.create_future()
 
     def carry_out() -> Answer:
-        result = at_once(call())
+        try:
+            result = at_once(call())
+        except Unavailable as error:
+            refusal = error
+            return lambda: None if answer.done() else answer.set_exception(refusal)
         return lambda: None if answer.done() else answer.set_result(result)
 
     life.call_store(kind, carry_out)
@@ -76,6 +80,10 @@ class FaultyOrderStore:
             outcome = await _ask(self._life, "append", lambda: self._inner.append(slot, entry))
         except _Lost:
             outcome = Unsettled("no answer")
+        except Unavailable:
+            self._trace.count("append refused")
+            self._trace.add(self._life.node_id, "append refused", f"slot {slot}")
+            raise
         kind = type(outcome).__name__.lower()
         self._trace.count(f"append {kind}")
         self._trace.add(self._life.node_id, f"append {kind}", f"slot {slot}")
@@ -112,6 +120,9 @@ class FaultyOrderStore:
             return await _ask(self._life, "call", lambda: self._inner.swap_cell(name, old, new))
         except _Lost:
             raise Indeterminate("no answer") from None
+        except Unavailable:
+            self._trace.count("swap refused")
+            raise
 
 
 class FaultyBlobStore:
@@ -129,6 +140,10 @@ class FaultyBlobStore:
             await _ask(self._life, "call", lambda: self._inner.put(name, data))
         except _Lost:
             raise Unavailable("no answer") from None
+        except Unavailable:
+            self._trace.count("blob refused")
+            self._trace.add(self._life.node_id, "blob refused", name)
+            raise
         self._trace.add(self._life.node_id, "blob stored", name)
 
     async def get(self, name: str) -> bytes | None:

@@ -116,6 +116,12 @@ def _clock_jump(_world: World, node: SimNode, rng: Random) -> Mend:
     return mend
 
 
+def _store_full(world: World, _node: SimNode, rng: Random) -> Mend:
+    order, blobs = rng.choice(((True, False), (False, True), (True, True)))
+    world.storage.fill_up(order=order, blobs=blobs)
+    return lambda: world.storage.fill_up(order=False, blobs=False)
+
+
 _TROUBLES: dict[str, Callable[[World, SimNode, Random], Mend]] = {
     "halves": _halves,
     "one-way": _one_way,
@@ -127,4 +133,5 @@ _TROUBLES: dict[str, Callable[[World, SimNode, Random], Mend]] = {
     "store-away": _store_away,
     "store-slow": _store_slow,
     "clock-jump": _clock_jump,
+    "store-full": _store_full,
 }

@@ -42,6 +42,7 @@ TROUBLES: Final = {
     "store-away": "one node reaches no store",
     "store-slow": "the stores take ten times as long, for all",
     "clock-jump": "a node's wall clock jumps, forward or back, by up to an hour",
+    "store-full": "a store definitely refuses whatever is new, as a full disk does",
 }
 """Faults that last, each with a mean interval between two of them."""
 
@@ -104,6 +105,16 @@ class Plan:
     """Whether pages have segments, so that nodes trim; only with the stores in memory."""
     page_slots: int = PAGE_SLOTS
     """The slots of a page; many in production, but what matters are their ends."""
+
+    @property
+    def collects_at_once(self) -> bool:
+        """Whether one look of a node's collector takes in all that is dead."""
+        usual = Settings()
+        return self.trims and (
+            self.settings.collect_partitions_max == usual.collect_partitions_max
+            and self.settings.collect_sections_max == usual.collect_sections_max
+            and self.settings.collect_pages_max == usual.collect_pages_max
+        )
 
     @property
     def page_format(self) -> PageFormat:

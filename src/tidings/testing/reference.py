@@ -45,6 +45,8 @@ class Reference:
         # Every batch of a partition 0, by topic id and base offset.
         self._appended: dict[tuple[bytes, int], Inline | InBlob] = {}
         self._pages: dict[int, bytes] = {}
+        # Of every blob that a page has or names: the page.
+        self._owners: dict[str, int] = {}
         self._segments: dict[int, bytes] = {}
         self._at_checkpoint = b""
 
@@ -64,6 +66,7 @@ class Reference:
                 self._at_checkpoint = digest(self.state)
         self._check_pages()
         self._check_blobs()
+        self._check_leftovers(checkpoint)
         if checkpoint:
             self._check_checkpoint(checkpoint)
         for place, data in read.items():
@@ -99,9 +102,20 @@ class Reference:
         for name, page in self._named.items():
             if not self._is_dead(page):
                 assert self._storage.blob(name) is not None, f"A5: blob {name} is not stored"
+
+    def _check_leftovers(self, checkpoint: int) -> None:
+        """Look for what nobody will ever delete."""
         for name in self._storage.blob_names():
-            if name.startswith("data/") and name not in self._named:
+            page = self._owners.get(name)
+            if self._storage.has_come_back(name):
+                self._trace.count("blob came back")
+            elif page is not None:
+                is_forgotten = self._is_dead(page) and page not in self.state.collection.dead_pages
+                assert not is_forgotten, f"A7: {name} of page {page}, which is forgotten, is left"
+            elif name.startswith("data/") and name not in self._named:
                 self._trace.count("blob never named")
+            elif name.startswith("checkpoint/") and name != checkpoint_blob(checkpoint):
+                self._trace.count("checkpoint left behind")
 
     def _check_checkpoint(self, checkpoint: int) -> None:
         self._trace.count("checkpoint named")
@@ -111,6 +125,8 @@ class Reference:
         assert digest(restored) == self._at_checkpoint, f"A2: checkpoint {checkpoint} differs"
 
     def _keep_page(self, page: Page, entries: list[bytes]) -> None:
+        names = (page_blob(page.number), segment_blob(page.number), *page.blobs)
+        self._owners |= dict.fromkeys(names, page.number)
         if self._has_segments:
             parts = [
                 inline_data(decode_entry(entries[place.slot]), place)

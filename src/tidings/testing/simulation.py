@@ -16,6 +16,7 @@ from typing import Final
 
 from tidings.checker.history import Event
 from tidings.checker.kafka import check
+from tidings.core.state import State
 from tidings.testing.audit import digest
 from tidings.testing.churn import churn
 from tidings.testing.clients import Clients, within
@@ -29,6 +30,9 @@ from tidings.testing.world import World
 
 CONVERGE_S: Final = 30.0
 """Within this time after nothing is asked any more, all nodes have folded the same slots."""
+
+COLLECT_S: Final = 30.0
+"""Within this time all blobs of dead pages are deleted, unless settings are tiny."""
 
 QUIET_S: Final = 1.0
 
@@ -177,7 +181,25 @@ async def _final_phase(world: World, clients: Clients) -> None:
             differing = [at for at in there if at in first and there[at] != first[at]]
             assert not differing, f"{node.node_id} has other records in {key} at {differing}"
     if world.plan.design == "journal":
+        if world.plan.collects_at_once:
+            await _collect(world)
         await _converge(world)
+
+
+async def _collect(world: World) -> None:
+    """Wait until nothing is left to collect (A7)."""
+    async with within(COLLECT_S, "all that is dead is collected"):
+        while True:
+            logs = [node.log for node in world.nodes]
+            if all(log is not None and _is_collected(log.state) for log in logs):
+                return
+            await asyncio.sleep(QUIET_S)
+
+
+def _is_collected(state: State) -> bool:
+    collection = state.collection
+    dead = [page for page in collection.dead_pages if page < state.durable_pages]
+    return not dead and not collection.condemned
 
 
 async def _converge(world: World) -> None:

@@ -4,7 +4,8 @@ from base64 import b64decode, b64encode
 from random import Random
 from typing import Protocol
 
-from tidings.ports import Trimmed
+from tidings.errors import Unavailable
+from tidings.ports import AppendOutcome, Trimmed
 from tidings.stores.memory import MemoryBlobStore, MemoryOrderStore
 from tidings.testing.faulty_stores import at_once
 from tidings.testing.plan import Plan
@@ -38,30 +39,72 @@ class Storage(Protocol):
         """Return a blob that was stored once, even if it has been deleted since."""
 
     def blob_names(self) -> list[str]:
-        """Return the names of all blobs that ever were."""
+        """Return the names of all blobs that are there."""
+
+    def has_come_back(self, name: str) -> bool:
+        """Whether a blob was deleted, and then stored once more by a put that came late."""
 
     def cell(self, name: str) -> bytes | None:
         """Return what a cell holds."""
 
+    def fill_up(self, *, order: bool, blobs: bool) -> None:
+        """Have slots and cells, or blobs, take nothing new from now on, or take it again."""
 
-class _NamedBlobs(MemoryBlobStore):
-    """Remembers all blobs that ever were."""
+
+class _BoundedSlots(MemoryOrderStore):
+    """Can be full."""
+
+    is_full = False
+
+    async def append(self, slot: Slot, entry: bytes) -> AppendOutcome:
+        # Without a look at the slot, which may hold this very entry.
+        self._take_room()
+        return await super().append(slot, entry)
+
+    async def trim(self, below: Slot) -> None:
+        # What is to be forgotten must be written down as well.
+        self._take_room()
+        await super().trim(below)
+
+    async def swap_cell(self, name: str, old: bytes | None, new: bytes) -> bool:
+        self._take_room()
+        return await super().swap_cell(name, old, new)
+
+    def _take_room(self) -> None:
+        if self.is_full:
+            raise Unavailable("no space is left for slots and cells")
+
+
+class _BoundedBlobs(MemoryBlobStore):
+    """Can be full; remembers all blobs that ever were."""
+
+    is_full = False
 
     def __init__(self) -> None:
         super().__init__()
         self.ever: dict[str, bytes] = {}
+        # Blobs that were deleted and then stored once more.
+        self.back: dict[str, None] = {}
 
     async def put(self, name: str, data: bytes) -> None:
+        if self.is_full:
+            raise Unavailable("no space is left for blobs")
+        if name in self.ever and name not in self._blobs:
+            self.back[name] = None
         await super().put(name, data)
         self.ever[name] = data
+
+    @property
+    def names(self) -> list[str]:
+        return list(self._blobs)
 
 
 class MemoryStorage:
     """The stores in memory."""
 
     def __init__(self, plan: Plan) -> None:
-        self.order = MemoryOrderStore(inline_bytes_max=plan.inline_bytes_max)
-        self.blobs = _NamedBlobs()
+        self.order = _BoundedSlots(inline_bytes_max=plan.inline_bytes_max)
+        self.blobs = _BoundedBlobs()
         self.inline_bytes_max = plan.inline_bytes_max
 
     def fill(self, slot: Slot, entry: bytes) -> None:
@@ -88,11 +131,19 @@ class MemoryStorage:
 
     def blob_names(self) -> list[str]:
         """See `Storage`."""
-        return list(self.blobs.ever)
+        return self.blobs.names
+
+    def has_come_back(self, name: str) -> bool:
+        """See `Storage`."""
+        return name in self.blobs.back
 
     def cell(self, name: str) -> bytes | None:
         """See `Storage`."""
         return at_once(self.order.read_cell(name))
+
+    def fill_up(self, *, order: bool, blobs: bool) -> None:
+        """See `Storage`."""
+        self.order.is_full, self.blobs.is_full = order, blobs
 
 
 class ServiceStorage:
@@ -141,10 +192,19 @@ class ServiceStorage:
         """See `Storage`."""
         return [key.removeprefix(f"{JOURNAL}/") for key in self._blobs]
 
+    def has_come_back(self, name: str) -> bool:
+        """See `Storage`. Nothing is ever deleted."""
+        del name
+        return False
+
     def cell(self, name: str) -> bytes | None:
         """See `Storage`."""
         text = self._order.get(f"{JOURNAL}/cell/{name}")
         return None if text is None else b64decode(text)
+
+    def fill_up(self, *, order: bool, blobs: bool) -> None:
+        """See `Storage`."""
+        self.services["lin-kv"].is_full, self.services["seq-kv"].is_full = order, blobs
 
 
 def history_rng(plan: Plan) -> Random:

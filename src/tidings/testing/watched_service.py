@@ -1,8 +1,13 @@
 """A service of Maelstrom that counts what it answers and remembers the newest value of each key."""
 
+from typing import Final
+
 from tidings.testing.trace import Trace
 from tidings.types import Json
 from tidings.workbench.services import Body, Service
+
+REFUSAL: Final[Body] = {"type": "error", "code": 11, "text": "no space is left"}
+"""What a full service answers: Maelstrom's definite "temporarily unavailable"."""
 
 
 class WatchedService:
@@ -13,10 +18,13 @@ class WatchedService:
         self._inner = inner
         self._trace = trace
         self.newest: dict[str, Json] = {}
+        # Whether it takes nothing new.
+        self.is_full = False
 
     def handle(self, client: str, body: Body) -> Body:
         """Answer a request."""
-        reply = self._inner.handle(client, body)
+        refuses = self.is_full and body["type"] != "read"
+        reply = REFUSAL if refuses else self._inner.handle(client, body)
         key: str = body["key"]
         kind = reply["type"]
         if kind == "read_ok":

@@ -189,6 +189,7 @@ class World:
         self.trace.add("world", "heals")
         self.weather.heal()
         self.network.cut.clear()
+        self.storage.fill_up(order=False, blobs=False)
         for node in self.nodes:
             if node.life is not None:
                 node.life.is_cut_off = False
