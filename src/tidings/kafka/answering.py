@@ -1,6 +1,6 @@
 """From a request's bytes to its answer's bytes: finds the row, decodes, handles, encodes."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
 from kio.schema.errors import ErrorCode
@@ -40,6 +40,11 @@ class Pending(NamedTuple):
     frame: memoryview
 
 
+Answerer = Callable[[Broker, Peer, Pending, int], Awaitable[Buffers]]
+"""What answers requests: `answer`, or something around it. Whatever is put around it must not await
+before it, or Produce requests of one connection could overtake each other."""
+
+
 def accept(frame: memoryview, settings: BrokerSettings) -> Pending:
     """Return what a frame asks for, without reading more than its first bytes.
 
@@ -77,10 +82,11 @@ async def answer(broker: Broker, peer: Peer, pending: Pending, answer_bytes_max:
     context = Context(
         prefix.api_version, request.client_id, peer.host, peer.listener, answer_bytes_max
     )
-    return _response(api, prefix, await api.handler(broker, context, request.body))
+    return response(api, prefix, await api.handler(broker, context, request.body))
 
 
-def _response(api: Api, prefix: Prefix, body: Answer) -> Buffers:
+def response(api: Api, prefix: Prefix, body: Answer) -> Buffers:
+    """Return the whole response with this body."""
     if body is None:
         return ()
     if isinstance(body, Encoded):

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from tidings.errors import InvalidRequest
-from tidings.kafka.answering import Buffers, Peer, Pending, accept, answer
+from tidings.kafka.answering import Answerer, Buffers, Peer, Pending, accept, answer
 from tidings.kafka.broker import Address, Broker
 from tidings.kafka.connections import Connections, Held
 from tidings.kafka.framing import SIZE_BYTES, FrameReader
@@ -38,9 +38,16 @@ class _Slot:
 class Connection(asyncio.Protocol):
     """Speaks Kafka's protocol over one transport."""
 
-    def __init__(self, broker: Broker, tasks: asyncio.TaskGroup, connections: Connections) -> None:
+    def __init__(
+        self,
+        broker: Broker,
+        tasks: asyncio.TaskGroup,
+        connections: Connections,
+        answerer: Answerer = answer,
+    ) -> None:
         """Requests are handled in `tasks`; this one enters and leaves `connections` by itself."""
         self._broker = broker
+        self._answer = answerer
         self._settings = broker.settings
         self._tasks = tasks
         self._connections = connections
@@ -189,7 +196,7 @@ class Connection(asyncio.Protocol):
 
     async def _work(self, slot: _Slot) -> None:
         try:
-            slot.buffers = await answer(
+            slot.buffers = await self._answer(
                 self._broker, self._peer, slot.pending, self._connections.answer_bytes_max
             )
         except InvalidRequest as error:

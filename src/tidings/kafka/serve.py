@@ -6,16 +6,20 @@ import gc
 import random
 import resource
 import signal
+import socket
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import tidings
 from tidings.clock import SystemClock
 from tidings.engine.log import Log
 from tidings.engine.settings import Settings
 from tidings.errors import InvalidRequest
+from tidings.kafka.answering import Answerer, answer
 from tidings.kafka.broker import Address, Broker
 from tidings.kafka.server import Server, listen
 from tidings.kafka.settings import BrokerSettings
@@ -55,7 +59,7 @@ def run(settings: BrokerSettings, data: Path | None, *, say: Callable[[str], Non
     # What was imported stays: nobody need look through it again.
     gc.freeze()
     gc.set_threshold(*GARBAGE_THRESHOLDS)
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(_open_and_serve(settings, data, say_ready))
 
 
@@ -75,7 +79,8 @@ def _allow_many_files(connections_max: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
 
 
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Return what makes event loops here; None for asyncio's own."""
     try:
         import uvloop  # noqa: PLC0415 -- not everywhere
     except ImportError:
@@ -96,6 +101,33 @@ async def serve(
         listening = listen(settings.host, settings.port)
     except OSError as error:
         raise InvalidRequest(_advice(error, settings)) from error
+    told_to_stop = _on_signal()
+    async with serving(storage, settings, listening) as (_, address):
+        say_ready(address)
+        await told_to_stop.wait()
+
+
+class Serving(NamedTuple):
+    """A broker at work."""
+
+    broker: Broker
+    address: Address
+
+
+@asynccontextmanager
+async def serving(
+    storage: Storage,
+    settings: BrokerSettings,
+    listening: socket.socket,
+    answerer: Answerer = answer,
+) -> AsyncIterator[Serving]:
+    """Serve on a socket from `listen` until the block ends, and close it.
+
+    What is in flight in the end is answered, if it takes no longer than `shutdown_patience_s`.
+
+    Raises:
+        Corrupt: A store holds something else than what was put there (in an exception group).
+    """
     log = Log(
         storage.order,
         storage.blobs,
@@ -110,10 +142,8 @@ async def serve(
             tasks.create_task(log.run(), name="log"),
             tasks.create_task(broker.run(), name="broker"),
         ]
-        server = Server(broker, tasks)
-        told_to_stop = _on_signal()
-        say_ready(await server.start(listening))
-        await told_to_stop.wait()
+        server = Server(broker, tasks, answerer)
+        yield Serving(broker, await server.start(listening))
         await server.stop()
         for task in at_work:
             task.cancel()

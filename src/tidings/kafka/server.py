@@ -3,6 +3,7 @@
 import asyncio
 import socket
 
+from tidings.kafka.answering import Answerer, answer
 from tidings.kafka.broker import Address, Broker
 from tidings.kafka.connection import Connection
 from tidings.kafka.connections import Connections
@@ -24,9 +25,12 @@ def listen(host: str, port: int) -> socket.socket:
 class Server:
     """What listens on a socket, and the connections that came in through it."""
 
-    def __init__(self, broker: Broker, tasks: asyncio.TaskGroup) -> None:
+    def __init__(
+        self, broker: Broker, tasks: asyncio.TaskGroup, answerer: Answerer = answer
+    ) -> None:
         """Requests are handled in `tasks`, and never make them fail."""
         self._broker = broker
+        self._answerer = answerer
         self._tasks = tasks
         self._connections = Connections(broker.settings)
         self._listener: asyncio.Server | None = None
@@ -35,7 +39,7 @@ class Server:
     async def start(self, listening: socket.socket) -> Address:
         """Begin to serve on a socket from `listen`; return where that is."""
         self._listener = await asyncio.get_running_loop().create_server(
-            lambda: Connection(self._broker, self._tasks, self._connections),
+            lambda: Connection(self._broker, self._tasks, self._connections, self._answerer),
             sock=listening,
             backlog=_BACKLOG,
         )

@@ -54,8 +54,14 @@ class Alone:
 _alone: type[Peers] = Alone
 
 
+def new_memory(cluster_id: str | None = None) -> Memory:
+    """Return empty storage in memory, of a cluster that nobody else has if none is named."""
+    if cluster_id is None:
+        cluster_id = base64.urlsafe_b64encode(random.Random().randbytes(16)).decode().rstrip("=")
+    return Memory(MemoryOrderStore(is_exclusive=True), MemoryBlobStore(), cluster_id)
+
+
 @asynccontextmanager
 async def in_memory() -> AsyncIterator[Memory]:
-    """Make storage in memory, whose cluster nobody else has."""
-    cluster_id = base64.urlsafe_b64encode(random.Random().randbytes(16)).decode().rstrip("=")
-    yield Memory(MemoryOrderStore(is_exclusive=True), MemoryBlobStore(), cluster_id)
+    """Have storage in memory, as `open_folder` has it on disk."""
+    yield new_memory()
