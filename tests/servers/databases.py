@@ -5,8 +5,10 @@ PostgreSQL, etcd and an S3 server, each on the loopback, with folders of their o
 
 import contextlib
 import os
+import random
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -15,7 +17,6 @@ from pathlib import Path
 from typing import IO
 
 import fetched
-from brokers import free_port
 from fetched import Missing
 
 START_TIMEOUT_S = 60.0
@@ -152,7 +153,7 @@ def postgres(*settings: str) -> Iterator[Server]:
     # It refuses to run as root.
     user = "postgres" if os.geteuid() == 0 else None
     with _folder(user) as folder, tempfile.TemporaryFile() as output:
-        data, port = folder / "data", free_port()
+        data, port = folder / "data", _free_port()
         _make_cluster(programs, data, user)
         options = ["listen_addresses=127.0.0.1", f"port={port}", "unix_socket_directories="]
         options += ["shared_buffers=32MB", "restart_after_crash=off", *settings]
@@ -201,7 +202,7 @@ def pgbouncer(address: str, *, size: int = 2) -> Iterator[Server]:
     user = "postgres" if os.geteuid() == 0 else None
     host, _, server_port = address.partition(":")
     with _folder(user) as folder, tempfile.TemporaryFile() as output:
-        port = free_port()
+        port = _free_port()
         settings = folder / "pgbouncer.ini"
         settings.write_text(
             f"""
@@ -221,3 +222,67 @@ default_pool_size = {size}
         server = Server(command, f"127.0.0.1:{port}", ready="process up", output=output, user=user)
         with _running(server):
             yield server
+
+
+# etcd ---------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def etcd(*options: str, scheme: str = "http") -> Iterator[Server]:
+    """Run etcd: one member, with a sync for each commit, as its default is.
+
+    Raises:
+        Missing: It is not installed.
+    """
+    with etcd_cluster(1, *options, scheme=scheme) as (server,):
+        yield server
+
+
+@contextlib.contextmanager
+def etcd_cluster(member_count: int, *options: str, scheme: str = "http") -> Iterator[list[Server]]:
+    """Run a cluster of etcd; its members talk to each other without TLS.
+
+    Args:
+        member_count: How many members.
+        options: For each of them, such as `--quota-backend-bytes=20000000`.
+        scheme: What clients speak with them.
+
+    Raises:
+        Missing: It is not installed.
+    """
+    program = fetched.program("etcd")
+    names = [f"member{number}" for number in range(member_count)]
+    peers = [f"http://127.0.0.1:{_free_port()}" for _ in names]
+    cluster = ",".join(f"{name}={peer}" for name, peer in zip(names, peers, strict=True))
+    with contextlib.ExitStack() as stack:
+        members = []
+        for name, peer in zip(names, peers, strict=True):
+            folder = stack.enter_context(_folder(None))
+            output = stack.enter_context(tempfile.TemporaryFile())
+            address = f"127.0.0.1:{_free_port()}"
+            url = f"{scheme}://{address}"
+            command = [program, f"--name={name}", f"--data-dir={folder}"]
+            command += [f"--listen-client-urls={url}", f"--advertise-client-urls={url}"]
+            command += [f"--listen-peer-urls={peer}", f"--initial-advertise-peer-urls={peer}"]
+            command += [f"--initial-cluster={cluster}", *options]
+            server = Server(command, address, ready="ready to serve client requests", output=output)
+            stack.callback(server.kill)
+            server.begin_start()
+            members.append(server)
+        for server in members:
+            server.await_ready()
+        yield members
+
+
+# Ports --------------------------------------------------------------------------------------------
+
+_PORTS = range(20_000, 32_000)
+"""Below those that Linux gives to connections: none has taken one when it is to be listened on."""
+
+
+def _free_port() -> int:
+    while True:
+        port = random.SystemRandom().choice(_PORTS)
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port

@@ -6,15 +6,19 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from itertools import count
 from random import Random
+from typing import TypeVar
 
 import databases
 import pytest
 from fetched import Missing
 
 from tidings.ports import BlobStore, OrderStore
+from tidings.stores.etcd import EtcdOrderStore, open_etcd
 from tidings.stores.postgres import PostgresStores, open_postgres
 from tidings.testing.contract.check import Make
 from tidings.types import Slot
+
+T = TypeVar("T")
 
 _journal_numbers = count()
 
@@ -23,9 +27,7 @@ PATIENT_S = 20.0
 
 
 @contextmanager
-def obtained(
-    start: Callable[[], AbstractContextManager[databases.Server]],
-) -> Iterator[databases.Server]:
+def obtained(start: Callable[[], AbstractContextManager[T]]) -> Iterator[T]:
     """Run a server; skip what needs it where it cannot be had, but with CI=true fail."""
     running = start()
     try:
@@ -106,5 +108,29 @@ def postgres_blobs(address: str, timeout_s: float = PATIENT_S) -> Make[BlobStore
     async def make(client_count: int) -> AsyncIterator[Sequence[BlobStore]]:
         async with postgres_stores(address, client_count, timeout_s=timeout_s) as stores:
             yield [each.blobs for each in stores]
+
+    return make
+
+
+@asynccontextmanager
+async def etcd_stores(
+    url: str, client_count: int, *, timeout_s: float = PATIENT_S
+) -> AsyncIterator[list[EtcdOrderStore]]:
+    """Open so many clients of one new journal."""
+    journal = new_journal()
+    async with AsyncExitStack() as stack:
+        yield [
+            await stack.enter_async_context(open_etcd(url, journal, timeout_s=timeout_s))
+            for _ in range(client_count)
+        ]
+
+
+def etcd_order(url: str, timeout_s: float = PATIENT_S) -> Make[OrderStore]:
+    """Return what makes order stores in etcd."""
+
+    @asynccontextmanager
+    async def make(client_count: int) -> AsyncIterator[Sequence[OrderStore]]:
+        async with etcd_stores(url, client_count, timeout_s=timeout_s) as stores:
+            yield stores
 
     return make

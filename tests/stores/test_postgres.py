@@ -9,12 +9,13 @@ import asyncpg
 import databases
 import pytest
 from real_loop import run_real
-from remote_stores import Ear, obtained, postgres_blobs, postgres_order, postgres_stores
+from remote_stores import PATIENT_S, Ear, obtained, postgres_blobs, postgres_order, postgres_stores
 from trouble import TIMEOUT_S, TroubledBlobStore, TroubledOrderStore, in_trouble
 
-from tidings.errors import Corrupt, InvalidRequest, Unavailable
+from tidings.errors import Corrupt, Indeterminate, InvalidRequest, TidingsError, Unavailable
 from tidings.ports import Appended, AppendOutcome, Occupied, Trimmed, Unsettled
 from tidings.stores.postgres import PostgresOrderStore, open_postgres
+from tidings.stores.postgres.connections import Connections, Session
 from tidings.stores.postgres.order import READ_SLOTS_MAX, TRIM_STEP_SLOTS
 from tidings.stores.postgres.schema import MIGRATIONS
 from tidings.testing.contract import blob_store_checks, order_store_checks
@@ -126,6 +127,39 @@ async def settled(store: PostgresOrderStore, slot: Slot, entry: bytes) -> Append
     while isinstance(outcome := await store.append(slot, entry), Unsettled):
         pass
     return outcome
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (asyncpg.AdminShutdownError, Indeterminate),
+        (asyncpg.CrashShutdownError, Indeterminate),
+        (asyncpg.InternalServerError, Indeterminate),
+        (asyncpg.StatementCompletionUnknownError, Indeterminate),
+        (asyncpg.ConnectionDoesNotExistError, Indeterminate),
+        (asyncpg.InterfaceError, Indeterminate),
+        (ConnectionResetError, Indeterminate),
+        (asyncpg.DiskFullError, Unavailable),
+        (asyncpg.ReadOnlySQLTransactionError, Unavailable),
+        (asyncpg.SerializationError, Unavailable),
+        (asyncpg.QueryCanceledError, Unavailable),
+    ],
+)
+def test_postgres_error_is_definite_only_where_nothing_was_done(
+    error: type[Exception], expected: type[TidingsError], postgres_server: databases.Server
+) -> None:
+    async def fail(_session: Session) -> None:
+        raise error("a reason")
+
+    async def main() -> None:
+        url = databases.postgres_url(postgres_server.address)
+        connections = Connections(url, Random(1), count_max=1, timeout_s=PATIENT_S)
+        with pytest.raises(expected):
+            await connections.run(fail)
+        assert await connections.run(lambda session: session.fetch("SELECT 1"))
+        connections.close()
+
+    run_real(main())
 
 
 # What is of PostgreSQL alone ----------------------------------------------------------------------
