@@ -12,7 +12,8 @@ import databases
 import pytest
 from fetched import Missing
 
-from tidings.ports import BlobStore, OrderStore
+from tidings.errors import Unavailable
+from tidings.ports import AppendOutcome, BlobStore, OrderStore, Trimmed, Unsettled
 from tidings.stores.etcd import EtcdOrderStore, open_etcd
 from tidings.stores.postgres import PostgresStores, open_postgres
 from tidings.testing.contract.check import Make
@@ -134,3 +135,37 @@ def etcd_order(url: str, timeout_s: float = PATIENT_S) -> Make[OrderStore]:
             yield stores
 
     return make
+
+
+def etcd_url(members: Sequence[databases.Server]) -> str:
+    """Return the URL of a cluster."""
+    return "etcd://" + ",".join(member.address for member in members)
+
+
+# Calls in trouble ---------------------------------------------------------------------------------
+
+
+async def settled(store: OrderStore, slot: Slot, entry: bytes) -> AppendOutcome:
+    """Repeat an append until its outcome is known."""
+    while isinstance(outcome := await store.append(slot, entry), Unsettled):
+        pass
+    return outcome
+
+
+async def answered(store: OrderStore, slot: int) -> AppendOutcome:
+    """Repeat an append until its outcome is known, whatever is away meanwhile."""
+    while True:
+        try:
+            return await settled(store, Slot(slot), b"%d" % slot)
+        except Unavailable:
+            await asyncio.sleep(0.01)
+
+
+async def read(store: OrderStore) -> list[bytes] | Trimmed:
+    """Read all slots, as soon as the store answers."""
+    while True:
+        try:
+            return await store.read(Slot(0), 100)
+        except Unavailable:
+            # Libraries connect again when they find it fit.
+            await asyncio.sleep(0.01)

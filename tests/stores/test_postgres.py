@@ -9,12 +9,20 @@ import asyncpg
 import databases
 import pytest
 from real_loop import run_real
-from remote_stores import PATIENT_S, Ear, obtained, postgres_blobs, postgres_order, postgres_stores
+from remote_stores import (
+    PATIENT_S,
+    Ear,
+    obtained,
+    postgres_blobs,
+    postgres_order,
+    postgres_stores,
+    settled,
+)
 from trouble import TIMEOUT_S, TroubledBlobStore, TroubledOrderStore, in_trouble
 
 from tidings.errors import Corrupt, Indeterminate, InvalidRequest, TidingsError, Unavailable
-from tidings.ports import Appended, AppendOutcome, Occupied, Trimmed, Unsettled
-from tidings.stores.postgres import PostgresOrderStore, open_postgres
+from tidings.ports import Appended, Occupied, Trimmed, Unsettled
+from tidings.stores.postgres import open_postgres
 from tidings.stores.postgres.connections import Connections, Session
 from tidings.stores.postgres.order import READ_SLOTS_MAX, TRIM_STEP_SLOTS
 from tidings.stores.postgres.schema import MIGRATIONS
@@ -120,13 +128,6 @@ def test_postgres_that_is_gone_refuses_definitely_and_is_found_again(
             assert await stores.order.append(Slot(1), b"b") == Appended()
 
     run_real(main())
-
-
-async def settled(store: PostgresOrderStore, slot: Slot, entry: bytes) -> AppendOutcome:
-    """Repeat an append until its outcome is known."""
-    while isinstance(outcome := await store.append(slot, entry), Unsettled):
-        pass
-    return outcome
 
 
 @pytest.mark.parametrize(
