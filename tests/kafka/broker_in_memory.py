@@ -6,7 +6,7 @@ from typing import Any
 
 from kio.serial import entity_reader, entity_writer
 
-from tidings.kafka.answering import Peer, accept, answer
+from tidings.kafka.answering import Peer, accept, answer, begin
 from tidings.kafka.broker import Address, Broker
 from tidings.kafka.encoding import encode
 from tidings.kafka.schema import Entity, request_class, response_class
@@ -56,6 +56,14 @@ def read_response(module: str, version: int, data: bytes) -> Entity:
 
 async def call(broker: Broker, module: str, version: int, **values: Any) -> Entity:
     """Ask a broker and return what it answers."""
-    frame = memoryview(request_frame(module, version, values))
-    buffers = await answer(broker, PEER, accept(frame, broker.settings), ANSWER_BYTES_MAX)
-    return read_response(module, version, b"".join(buffers))
+    frame = request_frame(module, version, values)
+    return read_response(module, version, await answer_bytes(broker, frame))
+
+
+async def answer_bytes(broker: Broker, frame: bytes) -> bytes:
+    """Return what a connection would send for a request."""
+    pending = accept(frame, broker.settings)
+    work = begin(broker, PEER, pending)
+    if work is None:
+        return b"".join(await answer(broker, PEER, pending, ANSWER_BYTES_MAX))
+    return b"".join(await work.wait())

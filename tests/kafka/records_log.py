@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 
+from tidings.core.results import Placed, Result
 from tidings.engine.log import NewBatch
 from tidings.engine.reader import RecordBatch
 from tidings.errors import OffsetOutOfRange, TidingsError
@@ -71,7 +72,11 @@ class RecordsLog:
         # What reads and appends meet from now on.
         self.error: TidingsError | None = None
         # What the next appended batches get instead of offsets.
-        self.refusals: list[TidingsError | Offset] = []
+        self.refusals: list[Result] = []
+        # Of each append where its results go.
+        self.waiting: list[asyncio.Future[list[Result]]] = []
+        # Whether an append that meets the error is refused before it waits for anything.
+        self.refuses_at_once = False
         self.is_stuck = False
         self.fetches = 0
         self.barriers = 0
@@ -93,16 +98,22 @@ class RecordsLog:
                 watch.stirred.set()
         return base
 
-    async def append_all(self, batches: Sequence[NewBatch]) -> list[Offset | TidingsError]:
+    def append_soon(self, batches: Sequence[NewBatch]) -> asyncio.Future[list[Result]]:
         self.appended.append(batches)
-        if self.is_stuck:
-            await asyncio.Event().wait()
-        if self.error:
+        results: asyncio.Future[list[Result]] = asyncio.get_running_loop().create_future()
+        self.waiting.append(results)
+        if self.error and self.refuses_at_once:
             raise self.error
-        return [
-            self.refusals.pop(0) if self.refusals else self.add(batch.partition, batch.data)
-            for batch in batches
-        ]
+        if self.error:
+            results.set_exception(self.error)
+        elif not self.is_stuck:
+            results.set_result([self._result(batch) for batch in batches])
+        return results
+
+    def _result(self, batch: NewBatch) -> Result:
+        if self.refusals:
+            return self.refusals.pop(0)
+        return Placed(self.add(batch.partition, batch.data))
 
     async def fetch(
         self, name: TopicPartition, offset: Offset, size_bytes_max: int

@@ -6,20 +6,24 @@ from typing import Any
 
 import pytest
 from batches_made import FIRST_MS, MadeRecord, batch_of
-from broker_in_memory import ANSWER_BYTES_MAX, PEER, broker_on, call, request_frame
+from broker_in_memory import (
+    ANSWER_BYTES_MAX,
+    PEER,
+    answer_bytes,
+    broker_on,
+    call,
+    read_response,
+    request_frame,
+)
 from kio.schema.errors import ErrorCode
 from records_log import RecordsLog
 
-from tidings.errors import (
-    Fenced,
-    Indeterminate,
-    InvalidRequest,
-    OutOfOrderSequence,
-    TidingsError,
-    Unavailable,
-)
+from tidings.core.results import Placed, Reason, Refused
+from tidings.errors import Indeterminate, InvalidRequest, TidingsError, Unavailable
 from tidings.kafka.answering import accept, answer
 from tidings.kafka.broker import Broker
+from tidings.kafka.codec import Prefix
+from tidings.kafka.handlers import produce_one
 from tidings.kafka.handlers.produce import TIMEOUT_S_MIN
 from tidings.kafka.record_batch import read_header
 from tidings.testing.loop import run
@@ -199,22 +203,22 @@ def test_produce_of_an_idempotent_producer_passes_its_stamp_on() -> None:
 
 def test_produce_of_a_duplicate_gets_the_first_offset() -> None:
     log = RecordsLog(a=1)
-    log.refusals = [Offset(42)]
+    log.refusals = [Placed(Offset(42), duplicate=True)]
     assert produce(log, GOOD)[0]["offset"] == 42
 
 
 @pytest.mark.parametrize(
-    ("error", "code"),
+    ("reason", "code"),
     [
-        (OutOfOrderSequence("gap"), ErrorCode.out_of_order_sequence_number),
-        (Fenced("old"), ErrorCode.invalid_producer_epoch),
+        (Reason.OUT_OF_ORDER_SEQUENCE, ErrorCode.out_of_order_sequence_number),
+        (Reason.FENCED, ErrorCode.invalid_producer_epoch),
     ],
 )
 def test_produce_that_the_log_refuses_leaves_the_others_alone(
-    error: TidingsError, code: ErrorCode
+    reason: Reason, code: ErrorCode
 ) -> None:
     log = RecordsLog(a=2)
-    log.refusals = [error]
+    log.refusals = [Refused(reason)]
     refused, good = produce(log, GOOD, GOOD)
     assert (refused["code"], refused["offset"]) == (code, -1)
     assert good["code"] == ErrorCode.none
@@ -253,21 +257,107 @@ def test_produce_without_an_outcome_times_out(timeout_ms: int, waited_s: float) 
     assert waited == waited_s
 
 
-def ask_without_acknowledgement(broker: Broker, data: bytes) -> list[bytes | memoryview]:
+def ask_without_acknowledgement(broker: Broker, data: bytes) -> bytes:
     frame = request_frame("produce", 9, body(data, acks=0))
-    pending = accept(memoryview(frame), broker.settings)
-    return list(run(answer(broker, PEER, pending, ANSWER_BYTES_MAX)))
+    return run(answer_bytes(broker, frame))
 
 
 def test_produce_without_acknowledgement_is_appended_and_not_answered() -> None:
     log = RecordsLog(a=1)
-    assert ask_without_acknowledgement(broker_on(log), GOOD) == []
+    assert ask_without_acknowledgement(broker_on(log), GOOD) == b""
     assert log.state.end_offset(A0) == 2
 
 
 def test_produce_without_acknowledgement_that_fails_closes_the_connection() -> None:
     with pytest.raises(InvalidRequest, match="CRC"):
         ask_without_acknowledgement(broker_on(RecordsLog(a=1)), BAD)
+
+
+# The short way ------------------------------------------------------------------------------------
+
+CASES: dict[str, dict[str, Any]] = {
+    "good": {},
+    "good, leader only": {"acks": 1},
+    "not acknowledged": {"acks": 0},
+    "bad": {"records": (BAD,)},
+    "no records": {"records": (None,)},
+    "two": {"records": (GOOD, GOOD)},
+    "idempotent": {"records": (batch_of(producer=(4, 2, 17)),)},
+    "elsewhere": {"topic": "nowhere"},
+    "transactional": {"transactional_id": "tx"},
+}
+
+
+def answer_of(log: RecordsLog, frame: bytes, *, with_a_task: bool) -> bytes:
+    broker = broker_on(log)
+    if not with_a_task:
+        return run(answer_bytes(broker, frame))
+    pending = accept(frame, broker.settings)
+    return b"".join(run(answer(broker, PEER, pending, ANSWER_BYTES_MAX)))
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("case", CASES)
+def test_produce_without_a_task_is_answered_as_with_one(case: str, version: int) -> None:
+    values = CASES[case]
+    records = values.get("records", (GOOD,))
+    rest = {key: value for key, value in values.items() if key != "records"}
+    frame = request_frame("produce", version, body(*records, **rest))
+    answers, appended = [], []
+    for with_a_task in (False, True):
+        log = RecordsLog(a=2)
+        log.add(A0, GOOD)
+        answers.append(answer_of(log, frame, with_a_task=with_a_task))
+        appended.append(log.appended)
+    assert answers[0] == answers[1]
+    assert appended[0] == appended[1]
+
+
+@pytest.mark.parametrize("version", range(9, 14))
+@pytest.mark.parametrize("failure", ["refused", "unavailable", "at once", "late"])
+def test_produce_that_fails_the_short_way_is_answered_as_by_the_long_one(
+    version: int, failure: str
+) -> None:
+    frame = request_frame("produce", version, body(GOOD))
+    answers = []
+    for with_a_task in (False, True):
+        log = RecordsLog(a=1)
+        log.refusals = [Refused(Reason.FENCED)] if failure == "refused" else []
+        log.error = Unavailable("full") if failure in {"unavailable", "at once"} else None
+        log.refuses_at_once = failure == "at once"
+        log.is_stuck = failure == "late"
+        answers.append(answer_of(log, frame, with_a_task=with_a_task))
+    assert answers[0] == answers[1]
+    response = read_response("produce", version, answers[0])
+    (partition,) = response.responses[0].partition_responses
+    assert partition.error_code != ErrorCode.none
+    assert partition.base_offset == -1
+
+
+def goes_the_short_way(log: RecordsLog, version: int, **values: Any) -> bool:
+    async def main() -> bool:
+        frame = request_frame("produce", version, body(GOOD, **values))
+        work = produce_one.begin(broker_on(log), Prefix(0, version, 7), frame)
+        return work is not None
+
+    return run(main())
+
+
+def test_produce_goes_the_short_way_unless_something_is_special() -> None:
+    log = RecordsLog(a=1)
+    assert all(goes_the_short_way(log, version) for version in range(9, 14))
+    assert not goes_the_short_way(log, 8)
+    assert not goes_the_short_way(log, 9, acks=0)
+    assert not goes_the_short_way(log, 9, topic="nowhere")
+    for configs in [
+        {"message.timestamp.type": "LogAppendTime"},
+        {"message.timestamp.before.max.ms": "10"},
+        {"max.message.bytes": "10"},
+    ]:
+        log.state.topics["a"].configs = configs
+        assert not goes_the_short_way(log, 9)
+    log.state.topics["a"].configs = {"retention.ms": "10"}
+    assert goes_the_short_way(log, 9)
 
 
 def test_produce_of_nothing_is_answered_with_nothing() -> None:

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kio.schema.errors import ErrorCode
 
+from tidings.core.entry import ProducerStamp
 from tidings.kafka.record_batch import (
     HEADER_BYTES,
     RECORD_BYTES_MIN,
@@ -13,6 +14,7 @@ from tidings.kafka.record_batch import (
     Refusal,
     check,
     read_header,
+    read_plain,
     stamped,
     with_log_append_time,
 )
@@ -134,6 +136,53 @@ def test_check_of_any_bytes_refuses_them(data: bytes) -> None:
 def test_check_of_a_batch_that_was_cut_and_continued_refuses_it(cut: int, more: bytes) -> None:
     data = GOOD[:cut] + more
     assert data == GOOD or isinstance(checked(data), Refusal)
+
+
+def plainly(data: bytes) -> tuple[int, int, ProducerStamp | None] | None:
+    """Return what `read_plain` should say of a batch that `check` has no objection to."""
+    header = checked(data)
+    if isinstance(header, Refusal):
+        return None
+    stamp = ProducerStamp(header.producer_id, header.producer_epoch, header.base_sequence)
+    return (
+        header.record_count,
+        header.max_timestamp_ms,
+        stamp if header.is_idempotent else None,
+    )
+
+
+PLAIN = {
+    "plain": GOOD,
+    "two": batch_of([MadeRecord(FIRST_MS + 5), MadeRecord(FIRST_MS)]),
+    "idempotent": batch_of(producer=(7, 1, 40)),
+    "idempotent from the start": batch_of(producer=(0, 0, 0)),
+    "no producer, no sequence": batch_of(producer=(-1, -1, -1)),
+    "many, compressed": batch_of([MadeRecord()] * 1000, attributes=GZIP),
+    "zstd": batch_of(attributes=ZSTD),
+}
+
+
+@pytest.mark.parametrize("data", PLAIN.values(), ids=PLAIN.keys())
+def test_plain_batch_is_read_without_a_check(data: bytes) -> None:
+    assert read_plain(data) == plainly(data) is not None
+
+
+@pytest.mark.parametrize("data", [data for data, _ in REFUSED.values() if data], ids=repr)
+def test_bad_batch_is_not_plain(data: bytes) -> None:
+    assert read_plain(data) is None
+
+
+@given(st.integers(0, len(GOOD) - 1), st.integers(1, 255), st.integers(0, 20))
+def test_batch_that_is_plain_passes_the_check(position: int, change: int, cut: int) -> None:
+    data = with_changed_byte(batch_of(producer=(7, 1, 40)), position, change)
+    for changed in (data, data[: len(data) - cut], recomputed(data)):
+        read = read_plain(changed)
+        assert read is None or read == plainly(changed)
+
+
+def recomputed(data: bytes) -> bytes:
+    """Return a batch with the CRC that belongs to it."""
+    return data[:17] + crc32c(data[21:]).to_bytes(4, "big") + data[21:]
 
 
 batches = st.builds(

@@ -1,15 +1,19 @@
 """From a request's bytes to its answer's bytes: finds the row, decodes, handles, encodes."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import NamedTuple
 
+import msgspec
 from kio.schema.errors import ErrorCode
 
 from tidings.errors import InvalidRequest
 from tidings.kafka.apis import API_OF_KEY, APIS, Answer, Api, advertised
+from tidings.kafka.at_work import AtWork
 from tidings.kafka.broker import Address, Broker, Context
 from tidings.kafka.codec import (
     API_VERSIONS_KEY,
+    Buffers,
     Encoded,
     Prefix,
     decode,
@@ -18,11 +22,8 @@ from tidings.kafka.codec import (
     read_prefix,
     response_head,
 )
-from tidings.kafka.handlers import api_versions
+from tidings.kafka.handlers import api_versions, produce_one
 from tidings.kafka.settings import BrokerSettings
-
-Buffers = Sequence[bytes | memoryview]
-"""What is sent, in order; empty if the client expects nothing."""
 
 
 class Peer(NamedTuple):
@@ -32,12 +33,12 @@ class Peer(NamedTuple):
     listener: Address
 
 
-class Pending(NamedTuple):
+class Pending(msgspec.Struct, frozen=True, gc=False):
     """A request whose turn comes."""
 
     api: Api
     prefix: Prefix
-    frame: memoryview
+    frame: bytes | memoryview
 
 
 Answerer = Callable[[Broker, Peer, Pending, int], Awaitable[Buffers]]
@@ -45,7 +46,7 @@ Answerer = Callable[[Broker, Peer, Pending, int], Awaitable[Buffers]]
 before it, or Produce requests of one connection could overtake each other."""
 
 
-def accept(frame: memoryview, settings: BrokerSettings) -> Pending:
+def accept(frame: bytes | memoryview, settings: BrokerSettings) -> Pending:
     """Return what a frame asks for, without reading more than its first bytes.
 
     Raises:
@@ -70,12 +71,12 @@ def accept(frame: memoryview, settings: BrokerSettings) -> Pending:
 
 
 async def answer(broker: Broker, peer: Peer, pending: Pending, answer_bytes_max: int) -> Buffers:
-    """Handle one request; return the whole response, size and header included.
+    """Handle one request; return the whole response, size and header included; empty if none.
 
     Raises:
         InvalidRequest: The bytes are no such request.
     """
-    api, prefix, frame = pending
+    api, prefix, frame = pending.api, pending.prefix, pending.frame
     if not api.serves(prefix.api_version):
         return _unsupported_version(prefix)
     request = decode(api.module, prefix.api_version, frame)
@@ -83,6 +84,26 @@ async def answer(broker: Broker, peer: Peer, pending: Pending, answer_bytes_max:
         prefix.api_version, request.client_id, peer.host, peer.listener, answer_bytes_max
     )
     return response(api, prefix, await api.handler(broker, context, request.body))
+
+
+def begin(broker: Broker, peer: Peer, pending: Pending) -> AtWork[Buffers] | None:
+    """Begin to handle a request that needs no task; None if it needs one.
+
+    The same as `answer` would do; requests are put in order in the order of these calls.
+
+    Raises:
+        InvalidRequest: The bytes are no such request.
+    """
+    api, prefix, frame = pending.api, pending.prefix, pending.frame
+    if api.begin is None:
+        return None
+    at_work = produce_one.begin(broker, prefix, frame)
+    if at_work is not None:
+        return at_work
+    request = decode(api.module, prefix.api_version, frame)
+    # An answer to such a request has no records, so that its size needs no limit.
+    context = Context(prefix.api_version, request.client_id, peer.host, peer.listener, 0)
+    return api.begin(broker, context, request.body, partial(response, api, prefix))
 
 
 def response(api: Api, prefix: Prefix, body: Answer) -> Buffers:

@@ -8,8 +8,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tidings.kafka.at_work import AtWork
 from tidings.kafka.broker import Broker, Context
-from tidings.kafka.codec import API_VERSIONS_KEY, Encoded
+from tidings.kafka.codec import API_VERSIONS_KEY, PRODUCE_KEY, Buffers, Encoded
 from tidings.kafka.handlers import (
     api_versions,
     cluster,
@@ -40,6 +41,13 @@ Handler = Callable[[Broker, Context, Entity], Awaitable[Answer]]
 """Takes a request, as an object of kio's class of its version."""
 
 
+Respond = Callable[[Answer], Buffers]
+"""Makes a whole response of a body, size and header included."""
+
+Begin = Callable[[Broker, Context, Entity, Respond], AtWork[Buffers]]
+"""Takes a request like a handler; what is at work then gives the whole response."""
+
+
 @dataclass(frozen=True, slots=True)
 class Api:
     """One row."""
@@ -57,6 +65,9 @@ class Api:
     """The highest version that is served."""
 
     handler: Handler
+
+    begin: Begin | None = None
+    """Does the same as the handler, without a task."""
 
     advertised_from: int | None = None
     """A version below `lowest` from which on clients are told that it is served.
@@ -92,12 +103,13 @@ def advertised(api: Api) -> int:
 APIS = (
     # librdkafka compresses nothing for a broker that does not know the versions that are gone.
     Api(
-        0,
+        PRODUCE_KEY,
         "produce",
         3,
         13,
         produce.produce,
         advertised_from=0,
+        begin=produce.begin,
         is_pipelined=True,
         carries_records=True,
     ),

@@ -5,14 +5,17 @@ from typing import NamedTuple
 
 from kio.schema.errors import ErrorCode
 
+from tidings.engine.log import NewBatch
 from tidings.errors import InvalidRequest
 from tidings.kafka.record_batch import (
     BatchHeader,
     Refusal,
     check,
+    read_plain,
     with_log_append_time,
 )
 from tidings.kafka.record_times import record_times
+from tidings.types import TopicPartition
 
 _FOR_EVER_MS = 2**63 - 1
 _NO_TIMESTAMP_MS = -1
@@ -64,6 +67,25 @@ def accept(
         return Accepted(with_log_append_time(data, header, now_ms), header, now_ms, now_ms)
     refusal = _check_times(data, header, rules, now_ms)
     return refusal or Accepted(data, header, header.max_timestamp_ms, _NO_TIMESTAMP_MS)
+
+
+def accept_plain(
+    name: TopicPartition, data: bytes, rules: AppendRules, now_ms: int
+) -> NewBatch | None:
+    """Return a batch that `accept` would take as it is; None to have it looked at more closely."""
+    if (
+        rules.log_append_time
+        or rules.before_max_ms != _FOR_EVER_MS
+        or len(data) > rules.max_message_bytes
+    ):
+        return None
+    plain = read_plain(data)
+    if plain is None:
+        return None
+    record_count, max_timestamp_ms, producer = plain
+    if max_timestamp_ms > now_ms + rules.after_max_ms:
+        return None
+    return NewBatch(name, data, record_count, producer, max_timestamp_ms)
 
 
 def _check_times(

@@ -9,12 +9,14 @@ import struct
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
+import msgspec
+
 from tidings.errors import InvalidRequest
 from tidings.kafka.decoding import Cursor, reader_of
 from tidings.kafka.encoding import encode
-from tidings.kafka.produce_request import read_usual
 from tidings.kafka.schema import Entity, request_class, response_class
 
+PRODUCE_KEY = 0
 API_VERSIONS_KEY = 18
 
 _COPIED_BYTES_MAX = 16 * 1024
@@ -27,13 +29,17 @@ _SHORT = struct.Struct(">h")
 _RESPONSE_HEAD = struct.Struct(">ii")
 
 
+Buffers = Sequence[bytes | memoryview]
+"""What is sent, in order."""
+
+
 class Encoded(NamedTuple):
     """The body of a response as buffers that are sent one after the other, without copying."""
 
-    buffers: Sequence[bytes | memoryview]
+    buffers: Buffers
 
 
-class Prefix(NamedTuple):
+class Prefix(msgspec.Struct, frozen=True, gc=False):
     """What the bytes of every request begin with, whatever the API and version."""
 
     api_key: int
@@ -56,7 +62,7 @@ def read_prefix(frame: bytes | memoryview) -> Prefix:
     """
     if len(frame) < _PREFIX.size:
         raise InvalidRequest(f"{len(frame)} bytes are too few to be a request")
-    return Prefix._make(_PREFIX.unpack_from(frame))
+    return Prefix(*_PREFIX.unpack_from(frame))
 
 
 def decode(module: str, version: int, frame: bytes | memoryview) -> Request:
@@ -75,8 +81,7 @@ def decode(module: str, version: int, frame: bytes | memoryview) -> Request:
         client_id = _read_client_id(cursor)
         if entity.__flexible__:
             cursor.skip_tagged()
-        body = read_usual(version, cursor) if module == "produce" else None
-        return Request(client_id, reader_of(entity)(cursor) if body is None else body)
+        return Request(client_id, reader_of(entity)(cursor))
     except (InvalidRequest, ValueError, OverflowError, struct.error) as error:
         raise InvalidRequest(f"not a {module} request of version {version}: {error}") from error
 

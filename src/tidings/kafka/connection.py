@@ -14,11 +14,14 @@ import asyncio
 import logging
 from collections import deque
 from dataclasses import dataclass
+from functools import partial
 from typing import cast
 
 from tidings.errors import InvalidRequest
-from tidings.kafka.answering import Answerer, Buffers, Peer, Pending, accept, answer
+from tidings.kafka.answering import Answerer, Peer, Pending, accept, answer, begin
+from tidings.kafka.at_work import AtWork
 from tidings.kafka.broker import Address, Broker
+from tidings.kafka.codec import Buffers
 from tidings.kafka.connections import Connections, Held
 from tidings.kafka.framing import SIZE_BYTES, FrameReader
 
@@ -30,7 +33,7 @@ class _Slot:
     """The place of one answer in the order of answers."""
 
     pending: Pending
-    task: asyncio.Task[None] | None = None
+    work: asyncio.Task[None] | AtWork[Buffers] | None = None
     buffers: Buffers | None = None
     """None until it is known."""
 
@@ -54,7 +57,7 @@ class Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._frames = FrameReader(broker.settings.request_bytes_max)
         # Frames whose turn has not come, in order.
-        self._waiting: deque[memoryview] = deque()
+        self._waiting: deque[bytes | memoryview] = deque()
         # Requests at work, in order; all of one API.
         self._slots: deque[_Slot] = deque()
         # Bytes received and not answered: what lies in the three above.
@@ -91,8 +94,8 @@ class Connection(asyncio.Protocol):
         del exc
         self._is_closing = True
         for slot in self._slots:
-            if slot.task is not None:
-                slot.task.cancel()
+            if slot.work is not None:
+                slot.work.cancel()
         self._waiting.clear()
         self._slots.clear()
         self._connections.remove(self, self._received_bytes + self._unsent_bytes)
@@ -102,7 +105,7 @@ class Connection(asyncio.Protocol):
         """See `asyncio.Protocol`."""
         if self._is_closing:
             return
-        was_amid = self.is_amid_request()
+        was_amid = self._frames.buffered_bytes > 0
         self._received_bytes += len(data)
         self._connections.hold(len(data))
         try:
@@ -179,7 +182,7 @@ class Connection(asyncio.Protocol):
             self._waiting.popleft()
             slot = _Slot(pending)
             self._slots.append(slot)
-            slot.task = self._tasks.create_task(self._work(slot))
+            self._begin(slot)
         if not self._is_closing:
             self._read_if_room()
 
@@ -194,30 +197,60 @@ class Connection(asyncio.Protocol):
             and len(self._slots) < self._settings.pipelined_requests_max
         )
 
+    def _begin(self, slot: _Slot) -> None:
+        """Begin a request, without a task if it needs none, and nobody stands in for `answer`."""
+        try:
+            work = None
+            if self._answer is answer:
+                work = begin(self._broker, self._peer, slot.pending)
+        except Exception as error:  # noqa: BLE001 -- `_fail` tells a bug from a bad request
+            self._fail(slot, error)
+            return
+        if work is None:
+            slot.work = self._tasks.create_task(self._work(slot))
+        else:
+            slot.work = work
+            work.results.add_done_callback(partial(self._end, slot, work))
+
+    def _end(self, slot: _Slot, work: AtWork[Buffers], _results: object) -> None:
+        try:
+            slot.buffers = work.answer()
+        except Exception as error:  # noqa: BLE001 -- `_fail` tells a bug from a bad request
+            self._fail(slot, error)
+        else:
+            self._send_what_is_ready()
+
     async def _work(self, slot: _Slot) -> None:
         try:
             slot.buffers = await self._answer(
                 self._broker, self._peer, slot.pending, self._connections.answer_bytes_max
             )
-        except InvalidRequest as error:
-            self._refuse(error)
-        except Exception:
-            # A bug must not take the broker down, nor show the client more than a closed door.
-            logger.exception("a %s request failed", slot.pending.api.module)
-            self.abort()
+        except Exception as error:  # noqa: BLE001 -- `_fail` tells a bug from a bad request
+            self._fail(slot, error)
         else:
             self._send_what_is_ready()
 
+    def _fail(self, slot: _Slot, error: Exception) -> None:
+        if isinstance(error, InvalidRequest):
+            self._refuse(error)
+            return
+        # A bug must not take the broker down, nor show the client more than a closed door.
+        logger.error("a %s request failed", slot.pending.api.module, exc_info=error)
+        self.abort()
+
     def _send_what_is_ready(self) -> None:
-        while self._slots and (buffers := self._slots[0].buffers) is not None:
-            answered = self._slots.popleft().pending
+        slots = self._slots
+        while slots and (buffers := slots[0].buffers) is not None:
+            answered = slots.popleft().pending
             if buffers and not self._is_cut:
                 self._transport.writelines(buffers)
             size = SIZE_BYTES + len(answered.frame)
             self._received_bytes -= size
             self._connections.release(size)
-        self._close_if_done()
-        self.go_on()
+        if self._is_closing:
+            self._close_if_done()
+        elif self._waiting or not self._is_reading:
+            self.go_on()
 
     def _close_if_done(self) -> None:
         if self._is_closing and not self._slots:
@@ -228,13 +261,11 @@ class Connection(asyncio.Protocol):
         self.abort()
 
     def _read_if_room(self) -> None:
+        settings = self._settings
         has_room = (
             self._is_writable
-            and len(self._waiting) < self._settings.pipelined_requests_max
-            and (
-                self._received_bytes - self._frames.buffered_bytes
-                < self._settings.pipelined_bytes_max
-            )
+            and len(self._waiting) < settings.pipelined_requests_max
+            and (self._received_bytes - self._frames.buffered_bytes < settings.pipelined_bytes_max)
             and self._connections.may_read(self)
         )
         if has_room == self._is_reading:

@@ -82,7 +82,8 @@ class Connections:
         """Take back a `hold`."""
         self._held_bytes -= size
         assert self._held_bytes >= 0, "nobody gives back what it did not take"
-        self._wake()
+        if self._stalled:
+            self._wake()
 
     def may_read(self, connection: Held) -> bool:
         """Whether there is room for more from this connection; if not, it is told when there is."""

@@ -1,10 +1,11 @@
 """From a stream of bytes to frames: four bytes of size, then so many bytes. No I/O here.
 
 What has arrived of a frame is kept as it came and joined once. A frame that lies in one chunk of
-the stream is a view of it.
+the stream is a view of it, or, if it is small, a copy: pieces of bytes are cheaper than of views.
 """
 
 import struct
+from collections.abc import Sequence
 
 from tidings.errors import InvalidRequest
 
@@ -12,6 +13,10 @@ _SIZE = struct.Struct(">i")
 
 SIZE_BYTES = _SIZE.size
 """What stands before each frame."""
+
+
+_COPIED_BYTES_MAX = 16 * 1024
+"""A frame up to this size is copied if it is all that has arrived."""
 
 
 class FrameReader:
@@ -26,12 +31,21 @@ class FrameReader:
         # Nothing can be cut before this many bytes are there: a size, or size and frame.
         self.wanted_bytes = _SIZE.size
 
-    def feed(self, data: bytes) -> list[memoryview]:
+    def feed(self, data: bytes) -> Sequence[bytes | memoryview]:
         """Take the next bytes of the stream; return the frames that they complete, in order.
 
         Raises:
             InvalidRequest: A size is negative or above the limit; the stream is of no more use.
         """
+        size = len(data)
+        if (
+            not self._chunks
+            and _SIZE.size <= size <= _COPIED_BYTES_MAX
+            and _SIZE.unpack_from(data)[0] == size - _SIZE.size
+            and size - _SIZE.size <= self._frame_bytes_max
+        ):
+            # One whole frame, as from a client that waits for its answer.
+            return [data[_SIZE.size :]]
         self._chunks.append(memoryview(data))
         self.buffered_bytes += len(data)
         if self.buffered_bytes < self.wanted_bytes:

@@ -32,9 +32,15 @@ _COUNT = struct.Struct(">i")
 _SIZE = struct.Struct(">h")
 _PARTITION = struct.Struct(">ihqq")
 _LOG_START_OFFSET = struct.Struct(">q")
+_ONE = 2
+"""How a compact array says that it has one item."""
+_ONE_BEFORE = struct.Struct(">iiBB")
+_ONE_PARTITION = struct.Struct(">Bihqqq")
 _NO_RECORD_ERRORS = bytes(4)
 _NULL_STRING = b"\xff\xff"
 _NO_THROTTLE = bytes(4)
+_ONE_END = b"\x01\x00\x00\x00" + _NO_THROTTLE + b"\x00"
+"""No record errors, no error message, no tagged fields of partition and topic; and of the rest."""
 
 
 class ProducedPartition(NamedTuple):
@@ -68,6 +74,24 @@ def encode(version: int, topics: Sequence[ProducedTopic]) -> bytes:
         out += _NO_THROTTLE
         out.append(0)
     return bytes(out)
+
+
+def one_appended(
+    correlation_id: int, topic: bytes, partition: int, *, base_offset: int, log_start_offset: int
+) -> bytes:
+    """Return a whole response, size and header included, that one batch was appended.
+
+    As in version 9 and all later ones; `topic` is its name, compact, or its id.
+    """
+    size = _ONE_BEFORE.size - 4 + len(topic) + _ONE_PARTITION.size + len(_ONE_END)
+    return b"".join(
+        (
+            _ONE_BEFORE.pack(size, correlation_id, 0, _ONE),
+            topic,
+            _ONE_PARTITION.pack(_ONE, partition, 0, base_offset, NO_TIME_MS, log_start_offset),
+            _ONE_END,
+        )
+    )
 
 
 def _write_topics(out: bytearray, version: int, topics: Sequence[ProducedTopic]) -> None:

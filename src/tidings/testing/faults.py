@@ -13,10 +13,10 @@ from types import TracebackType
 from kio.schema.errors import ErrorCode
 
 from tidings.errors import InvalidRequest
-from tidings.kafka.answering import Buffers, Peer, Pending, answer, response
+from tidings.kafka.answering import Peer, Pending, answer, response
 from tidings.kafka.apis import APIS
 from tidings.kafka.broker import Broker
-from tidings.kafka.codec import decode
+from tidings.kafka.codec import Buffers, decode
 from tidings.testing.error_answers import check_answerable, error_answer
 
 _MODULES = {api.module.replace("_", ""): api.module for api in APIS}
@@ -201,7 +201,7 @@ def code_of_name(name: str) -> ErrorCode:
 
 
 def _error(pending: Pending, code: ErrorCode) -> Buffers:
-    api, prefix, frame = pending
+    api, prefix, frame = pending.api, pending.prefix, pending.frame
     request = decode(api.module, prefix.api_version, frame).body
     if api.module == "produce" and request.acks == 0:
         return ()

@@ -1,21 +1,21 @@
 """Produce: checks the batches of a request, and appends them all at once.
 
 A batch that is refused leaves the others of its request alone. All that is checked is checked
-before the first await, so that requests which are handled side by side are appended in the order
-in which they came: an idempotent producer has several in flight.
+at once, so that requests which are at work side by side are appended in the order in which they
+came: an idempotent producer has several in flight.
 """
 
-import asyncio
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeVar
 
 from kio.schema.errors import ErrorCode
 
 from tidings.core.entry import ProducerStamp
 from tidings.core.state import State
 from tidings.engine.log import NewBatch
-from tidings.errors import Indeterminate, InvalidRequest, TidingsError
+from tidings.errors import InvalidRequest, TidingsError
 from tidings.kafka.append_rules import Accepted, accept, rules_of
+from tidings.kafka.at_work import AtWork, Outcome
 from tidings.kafka.broker import Broker, Context
 from tidings.kafka.codec import Encoded
 from tidings.kafka.errors import code_of
@@ -23,7 +23,9 @@ from tidings.kafka.partitions import NamedTopic, named_topic
 from tidings.kafka.produce_response import ProducedPartition, ProducedTopic, encode
 from tidings.kafka.record_batch import Refusal
 from tidings.kafka.schema import Entity
-from tidings.types import Offset, TopicPartition
+from tidings.types import TopicPartition
+
+T = TypeVar("T")
 
 ACKS = (-1, 0, 1)
 """All, none, the leader. A record is on disk before it is acknowledged with -1 or 1."""
@@ -45,20 +47,38 @@ class _Item(NamedTuple):
     outcome: Accepted | Refusal
 
 
-async def produce(broker: Broker, context: Context, request: Entity) -> Encoded | None:
-    """Append record batches.
+def begin(
+    broker: Broker, context: Context, request: Entity, respond: Callable[[Encoded | None], T]
+) -> AtWork[T]:
+    """Append record batches; what is at work answers what `respond` makes of the body.
 
-    Raises:
+    That raises:
         InvalidRequest: No response is wanted (acks=0), and something was not appended: only a
             closed connection tells the producer.
     """
     items = _check(broker, context.api_version, request)
+    batches = [
+        _new_batch(item, item.outcome) for item in items if isinstance(item.outcome, Accepted)
+    ]
+
+    def answer_of(outcomes: Sequence[Outcome]) -> T:
+        produced = _produced(broker.log.state, items, outcomes)
+        if request.acks == 0:
+            _raise_unless_all_appended(produced)
+            return respond(None)
+        return respond(Encoded([encode(context.api_version, _by_topic(items, produced))]))
+
     timeout_s = max(request.timeout.total_seconds(), TIMEOUT_S_MIN)
-    produced = await _append(broker, items, timeout_s)
-    if request.acks == 0:
-        _raise_unless_all_appended(produced)
-        return None
-    return Encoded([encode(context.api_version, _by_topic(items, produced))])
+    return AtWork(broker.log, batches, timeout_s, answer_of)
+
+
+async def produce(broker: Broker, context: Context, request: Entity) -> Encoded | None:
+    """Do what `begin` does, and return the body.
+
+    Raises:
+        InvalidRequest: See `begin`.
+    """
+    return await begin(broker, context, request, lambda body: body).wait()
 
 
 def _check(broker: Broker, version: int, request: Entity) -> list[_Item]:
@@ -89,24 +109,6 @@ def _refuse_all(request: Entity) -> Refusal | None:
     return _TRANSACTIONAL if request.transactional_id is not None else None
 
 
-async def _append(
-    broker: Broker, items: Sequence[_Item], timeout_s: float
-) -> list[ProducedPartition]:
-    """Append what was accepted; return what became of everything."""
-    batches = [
-        _new_batch(item, item.outcome) for item in items if isinstance(item.outcome, Accepted)
-    ]
-    results = iter(await _append_in_time(broker, batches, timeout_s) if batches else ())
-    return [
-        _produced(broker.log.state, item, item.outcome, next(results))
-        if isinstance(item.outcome, Accepted)
-        else ProducedPartition(
-            item.partition, item.outcome.error_code, error_text=item.outcome.text
-        )
-        for item in items
-    ]
-
-
 def _new_batch(item: _Item, accepted: Accepted) -> NewBatch:
     header = accepted.header
     return NewBatch(
@@ -120,30 +122,27 @@ def _new_batch(item: _Item, accepted: Accepted) -> NewBatch:
     )
 
 
-async def _append_in_time(
-    broker: Broker, batches: Sequence[NewBatch], timeout_s: float
-) -> Sequence[Offset | TidingsError]:
-    """Append batches together; what fails for all of them is returned for each."""
-    try:
-        async with asyncio.timeout(timeout_s):
-            return await broker.log.append_all(batches)
-    except TimeoutError:
-        failure: TidingsError = Indeterminate(
-            f"no outcome within {timeout_s} s; the batch may be appended still"
-        )
-    except TidingsError as error:
-        failure = error
-    return [failure] * len(batches)
-
-
 def _produced(
-    state: State, item: _Item, accepted: Accepted, result: Offset | TidingsError
-) -> ProducedPartition:
-    if isinstance(result, TidingsError):
-        return ProducedPartition(item.partition, code_of(result), error_text=str(result))
+    state: State, items: Sequence[_Item], outcomes: Sequence[Outcome]
+) -> list[ProducedPartition]:
+    """Return what became of everything; `outcomes` are of what was accepted, in order."""
+    left = iter(outcomes)
+    return [
+        _appended(state, item, item.outcome, next(left))
+        if isinstance(item.outcome, Accepted)
+        else ProducedPartition(
+            item.partition, item.outcome.error_code, error_text=item.outcome.text
+        )
+        for item in items
+    ]
+
+
+def _appended(state: State, item: _Item, accepted: Accepted, outcome: Outcome) -> ProducedPartition:
+    if isinstance(outcome, TidingsError):
+        return ProducedPartition(item.partition, code_of(outcome), error_text=str(outcome))
     start = state.log_start_offset(TopicPartition(item.topic.name, item.partition))
     return ProducedPartition(
-        item.partition, ErrorCode.none, result, accepted.log_append_time_ms, start
+        item.partition, ErrorCode.none, outcome, accepted.log_append_time_ms, start
     )
 
 
