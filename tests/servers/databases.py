@@ -73,12 +73,18 @@ class Server:
         """Wait until it is ready."""
         assert self._process is not None
         deadline = time.monotonic() + START_TIMEOUT_S  # noqa: TID251 -- a real process
-        while self._ready not in (printed := self._printed()):
+        while self._ready not in (printed := self._printed()) or not self._listens():
             late = time.monotonic() > deadline  # noqa: TID251 -- as above
             if late or self._process.poll() is not None:
                 told = printed[-_OUTPUT_CHARACTERS_MAX:].decode(errors="replace")
                 raise AssertionError(f"{self._command[0]} does not start; it printed:\n{told}")
             time.sleep(_LOOK_AGAIN_S)
+
+    def _listens(self) -> bool:
+        host, _, port = self.address.rpartition(":")
+        with contextlib.suppress(OSError), socket.create_connection((host, int(port))):
+            return True
+        return False
 
     def _printed(self) -> bytes:
         size = os.fstat(self._output.fileno()).st_size - self._printed_before
@@ -272,6 +278,42 @@ def etcd_cluster(member_count: int, *options: str, scheme: str = "http") -> Iter
         for server in members:
             server.await_ready()
         yield members
+
+
+# S3 -----------------------------------------------------------------------------------------------
+
+S3_ENVIRONMENT = {"AWS_ACCESS_KEY_ID": "tidings", "AWS_SECRET_ACCESS_KEY": "not a secret"}
+"""Who may use the S3 server, as clients take it from the environment."""
+
+S3_BUCKET = "blobs"
+
+
+@contextlib.contextmanager
+def s3() -> Iterator[Server]:
+    """Run versitygw: S3 on a folder, with one bucket.
+
+    Raises:
+        Missing: See `fetched.versitygw`.
+    """
+    program = fetched.versitygw()
+    with _folder(None) as folder, tempfile.TemporaryFile() as output:
+        buckets, sidecar = folder / "buckets", folder / "sidecar"
+        (buckets / S3_BUCKET).mkdir(parents=True)
+        sidecar.mkdir()
+        address = f"127.0.0.1:{_free_port()}"
+        who = [f"--access={S3_ENVIRONMENT['AWS_ACCESS_KEY_ID']}"]
+        who += [f"--secret={S3_ENVIRONMENT['AWS_SECRET_ACCESS_KEY']}"]
+        # Folders need no extended attributes then.
+        place = ["posix", f"--sidecar={sidecar}", str(buckets)]
+        command = [str(program), f"--port={address}", "--keep-alive", "--quiet", *who, *place]
+        server = Server(command, address, ready="No IAM service", output=output)
+        with _running(server):
+            yield server
+
+
+def s3_url(address: str) -> str:
+    """Return where the store finds a server."""
+    return f"s3://{S3_BUCKET}/some/path?endpoint=http://{address}&region=us-east-1"
 
 
 # Ports --------------------------------------------------------------------------------------------

@@ -119,6 +119,21 @@ def franz_go_client() -> Path:
     return _go_program("franz-go-client", CLIENTS / "franz_go")
 
 
+def versitygw() -> Path:
+    """Return the S3 server versitygw. To build it takes minutes.
+
+    Raises:
+        Missing: There is no Go, or the registry is out of reach.
+    """
+    source = HERE / "versitygw"
+
+    def build(folder: Path) -> None:
+        package = "github.com/versity/versitygw/cmd/versitygw"
+        _run([program("go"), "build", "-o", str(folder / "versitygw"), package], folder=source)
+
+    return _kept("versitygw", sorted(source.iterdir()), build) / "versitygw"
+
+
 def _go_program(name: str, source: Path) -> Path:
     def build(folder: Path) -> None:
         _run([program("go"), "build", "-o", str(folder / name), "."], folder=source)

@@ -16,6 +16,7 @@ from tidings.errors import Unavailable
 from tidings.ports import AppendOutcome, BlobStore, OrderStore, Trimmed, Unsettled
 from tidings.stores.etcd import EtcdOrderStore, open_etcd
 from tidings.stores.postgres import PostgresStores, open_postgres
+from tidings.stores.s3 import open_s3
 from tidings.testing.contract.check import Make
 from tidings.types import Slot
 
@@ -133,6 +134,21 @@ def etcd_order(url: str, timeout_s: float = PATIENT_S) -> Make[OrderStore]:
     async def make(client_count: int) -> AsyncIterator[Sequence[OrderStore]]:
         async with etcd_stores(url, client_count, timeout_s=timeout_s) as stores:
             yield stores
+
+    return make
+
+
+def s3_blobs(url: str, timeout_s: float = PATIENT_S) -> Make[BlobStore]:
+    """Return what makes blob stores in S3."""
+
+    @asynccontextmanager
+    async def make(client_count: int) -> AsyncIterator[Sequence[BlobStore]]:
+        journal = new_journal()
+        async with AsyncExitStack() as stack:
+            yield [
+                await stack.enter_async_context(open_s3(url, journal, timeout_s=timeout_s))
+                for _ in range(client_count)
+            ]
 
     return make
 
