@@ -47,6 +47,11 @@ _DEFAULT = BrokerSettings()
     help="0 takes one that is free.",
 )
 @click.option(
+    "--metrics-port",
+    type=click.IntRange(0, 2**16 - 1),
+    help="Serve /metrics for Prometheus, /healthz and /readyz there; without it, nowhere.",
+)
+@click.option(
     "--advertise",
     metavar="HOST:PORT",
     callback=_address,
@@ -86,6 +91,7 @@ def serve(
     memory: bool,
     host: str,
     port: int,
+    metrics_port: int | None,
     advertise: tuple[str, int] | None,
     auto_create: bool,
     partitions: int,
@@ -96,6 +102,7 @@ def serve(
     settings = BrokerSettings(
         host=host,
         port=port,
+        metrics_port=metrics_port,
         advertised_host=advertise and advertise[0],
         advertised_port=advertise and advertise[1],
         auto_create_topics=auto_create,

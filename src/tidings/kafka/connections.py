@@ -99,6 +99,16 @@ class Connections:
         return False
 
     @property
+    def count(self) -> int:
+        """How many are open."""
+        return len(self._open)
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes received and not answered, and bytes not sent."""
+        return self._held_bytes
+
+    @property
     def answer_bytes_max(self) -> int:
         """How large an answer should be at most, by what is left."""
         return max(0, self._settings.memory_bytes_max - self._held_bytes) // 4

@@ -21,6 +21,8 @@ from tidings.engine.settings import Settings
 from tidings.errors import InvalidRequest
 from tidings.kafka.answering import Answerer, answer
 from tidings.kafka.broker import Address, Broker
+from tidings.kafka.connections import Connections
+from tidings.kafka.metrics.service import Metrics
 from tidings.kafka.server import Server, listen
 from tidings.kafka.settings import BrokerSettings
 from tidings.kafka.standalone import ENGINE, Alone, Storage, in_memory
@@ -32,6 +34,9 @@ _OTHER_FILES = 1000
 GARBAGE_THRESHOLDS = (10_000, 10, 50)
 """Python looks for cycles this seldom (its default: 700, 10, 10). What a broker makes a lot of, it
 frees by counting: looking took 7 % of all instructions of small Produce requests."""
+
+SayReady = Callable[[Address, Address | None], None]
+"""Told where clients can connect, and where metrics are, if anywhere."""
 
 SWITCH_INTERVAL_S = 0.0005
 """How long a busy event loop may keep the store's threads waiting (Python's default: 0.005)."""
@@ -50,9 +55,11 @@ def run(settings: BrokerSettings, data: Path | None, *, say: Callable[[str], Non
     """
     place = str(data) if data else "memory, which ends with this process"
 
-    def say_ready(address: Address) -> None:
+    def say_ready(address: Address, metrics: Address | None) -> None:
         where = f"{address.host}:{address.port}"
         say(f"Tidings {tidings.__version__} listens on {where}; everything is in {place}")
+        if metrics is not None:
+            say(f"Metrics are at http://{metrics.host}:{metrics.port}/metrics")
 
     _allow_many_files(settings.connections_max)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
@@ -63,9 +70,7 @@ def run(settings: BrokerSettings, data: Path | None, *, say: Callable[[str], Non
         runner.run(_open_and_serve(settings, data, say_ready))
 
 
-async def _open_and_serve(
-    settings: BrokerSettings, data: Path | None, say_ready: Callable[[Address], None]
-) -> None:
+async def _open_and_serve(settings: BrokerSettings, data: Path | None, say_ready: SayReady) -> None:
     async with open_folder(data, random.Random()) if data else in_memory() as storage:
         await serve(storage, settings, say_ready=say_ready)
 
@@ -88,22 +93,28 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return uvloop.new_event_loop
 
 
-async def serve(
-    storage: Storage, settings: BrokerSettings, *, say_ready: Callable[[Address], None]
-) -> None:
+async def serve(storage: Storage, settings: BrokerSettings, *, say_ready: SayReady) -> None:
     """Serve until SIGTERM or SIGINT; what is in flight then is answered, if it takes not long.
 
     Raises:
         InvalidRequest: The address cannot be listened on.
         Corrupt: A store holds something else than what was put there (in an exception group).
     """
-    try:
-        listening = listen(settings.host, settings.port)
-    except OSError as error:
-        raise InvalidRequest(_advice(error, settings)) from error
+    listening = _listen(settings.host, settings.port, "--port")
     told_to_stop = _on_signal()
-    async with serving(storage, settings, listening) as (_, address):
-        say_ready(address)
+    if settings.metrics_port is None:
+        async with serving(storage, settings, listening) as at_work:
+            say_ready(at_work.address, None)
+            await told_to_stop.wait()
+        return
+    metrics_listening = _listen(settings.host, settings.metrics_port, "--metrics-port")
+    metrics = Metrics()
+    counted = metrics.stores.around(storage)
+    async with (
+        serving(counted, settings, listening, metrics.requests.answer) as at_work,
+        metrics.serve(metrics_listening, at_work.broker, at_work.connections) as address,
+    ):
+        say_ready(at_work.address, address)
         await told_to_stop.wait()
 
 
@@ -112,6 +123,7 @@ class Serving(NamedTuple):
 
     broker: Broker
     address: Address
+    connections: Connections
 
 
 @asynccontextmanager
@@ -143,7 +155,7 @@ async def serving(
             tasks.create_task(broker.run(), name="broker"),
         ]
         server = Server(broker, tasks, answerer)
-        yield Serving(broker, await server.start(listening))
+        yield Serving(broker, await server.start(listening), server.connections)
         await server.stop()
         for task in at_work:
             task.cancel()
@@ -168,11 +180,22 @@ def _on_signal() -> asyncio.Event:
     return told
 
 
-def _advice(error: OSError, settings: BrokerSettings) -> str:
-    where = f"{settings.host}:{settings.port}"
+def _listen(host: str, port: int, option: str) -> socket.socket:
+    """Take an address; `option` is what says the port.
+
+    Raises:
+        InvalidRequest: It cannot be taken; the text says what to do.
+    """
+    try:
+        return listen(host, port)
+    except OSError as error:
+        raise InvalidRequest(_advice(error, f"{host}:{port}", option)) from error
+
+
+def _advice(error: OSError, where: str, option: str) -> str:
     if error.errno == errno.EADDRINUSE:
         return (
-            f"Something listens on {where} already. Stop it, or choose another port with --port; "
-            "--port 0 takes one that is free."
+            f"Something listens on {where} already. Stop it, or choose another port with {option}; "
+            f"{option} 0 takes one that is free."
         )
-    return f"Cannot listen on {where}: {error.strerror}. Choose others with --host and --port."
+    return f"Cannot listen on {where}: {error.strerror}. Choose others with --host and {option}."

@@ -32,18 +32,18 @@ class Server:
         self._broker = broker
         self._answerer = answerer
         self._tasks = tasks
-        self._connections = Connections(broker.settings)
+        self.connections = Connections(broker.settings)
         self._listener: asyncio.Server | None = None
         self._sweep: asyncio.Task[None] | None = None
 
     async def start(self, listening: socket.socket) -> Address:
         """Begin to serve on a socket from `listen`; return where that is."""
         self._listener = await asyncio.get_running_loop().create_server(
-            lambda: Connection(self._broker, self._tasks, self._connections, self._answerer),
+            lambda: Connection(self._broker, self._tasks, self.connections, self._answerer),
             sock=listening,
             backlog=_BACKLOG,
         )
-        self._sweep = self._tasks.create_task(self._connections.sweep(), name="sweep")
+        self._sweep = self._tasks.create_task(self.connections.sweep(), name="sweep")
         host, port = listening.getsockname()[:2]
         return Address(host, port)
 
@@ -53,4 +53,4 @@ class Server:
             self._listener.close()
         if self._sweep is not None:
             self._sweep.cancel()
-        await self._connections.drain(self._broker.settings.shutdown_patience_s)
+        await self.connections.drain(self._broker.settings.shutdown_patience_s)

@@ -22,6 +22,9 @@ class BrokerSettings:
     advertised_port: int | None = None
     """The port that clients are told to connect to; None: the one that is listened on."""
 
+    metrics_port: int | None = None
+    """The port for `/metrics`, `/healthz` and `/readyz`; 0 takes any that is free, None: none."""
+
     auto_create_topics: bool = True
     """Whether a topic comes into being when a client asks for its metadata."""
 

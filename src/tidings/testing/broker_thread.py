@@ -116,8 +116,9 @@ class BrokerThread:
                         self._settings,
                         listening.dup(),
                         self.faults.answer,
-                    ) as (broker, _),
+                    ) as at_work,
                 ):
+                    broker = at_work.broker
                     await broker.log.barrier()
                     self._log = EmbeddedLog(broker.log, broker.clock, Lifetime())
                     self._begun.set_result(None)

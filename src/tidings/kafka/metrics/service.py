@@ -1,0 +1,76 @@
+"""Puts metrics around a broker, and serves them."""
+
+import asyncio
+import socket
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from tidings.clock import SystemClock
+from tidings.engine.journal import Journal
+from tidings.errors import TidingsError
+from tidings.kafka.broker import Address, Broker
+from tidings.kafka.connections import Connections
+from tidings.kafka.metrics.appends import AppendMetrics
+from tidings.kafka.metrics.exposition import CONTENT_TYPE, render
+from tidings.kafka.metrics.http import Page, http_server
+from tidings.kafka.metrics.requests import RequestMetrics
+from tidings.kafka.metrics.state import families
+from tidings.kafka.metrics.stores import StoreMetrics
+
+READY_PATIENCE_S = 2.0
+"""How long the order store may take to answer before the broker is called not ready."""
+
+
+class Metrics:
+    """What a broker's parts are counted with; made before they are."""
+
+    def __init__(self) -> None:
+        self._appends = AppendMetrics()
+        self.requests = RequestMetrics(time.perf_counter)
+        self.stores = StoreMetrics(time.perf_counter, SystemClock().now_ms)
+
+    @asynccontextmanager
+    async def serve(
+        self, listening: socket.socket, broker: Broker, connections: Connections
+    ) -> AsyncIterator[Address]:
+        """Serve what was counted, until the block ends; yield where."""
+        journal = broker.log.journal
+
+        async def metrics() -> Page:
+            found = [
+                *families(broker, connections),
+                *self.requests.families(),
+                *self._appends.families(),
+                *self.stores.families(),
+            ]
+            return Page(200, render(found), CONTENT_TYPE)
+
+        async def health() -> Page:
+            return Page(200, b"ok\n")
+
+        async def ready() -> Page:
+            return await readiness(broker)
+
+        pages = {"/metrics": metrics, "/healthz": health, "/readyz": ready}
+        async with http_server(listening, pages), asyncio.TaskGroup() as tasks:
+            begin = tasks.create_task(self._begin(journal), name="metrics")
+            yield Address(*listening.getsockname()[:2])
+            begin.cancel()
+
+    async def _begin(self, journal: Journal) -> None:
+        """Count what is appended from now on, not what is read at the start."""
+        await journal.recovered.wait()
+        journal.observers.append(self._appends.observe)
+
+
+async def readiness(broker: Broker) -> Page:
+    """Say whether the broker knows the whole journal, and the order store answers."""
+    if not broker.log.journal.recovered.is_set():
+        return Page(503, b"reading the journal\n")
+    try:
+        async with asyncio.timeout(READY_PATIENCE_S):
+            await broker.log.barrier()
+    except (TidingsError, TimeoutError) as error:
+        return Page(503, f"the order store does not answer: {error}\n".encode())
+    return Page(200, b"ok\n")
