@@ -1,8 +1,9 @@
 """From a request's bytes to its answer's bytes: finds the row, decodes, handles, encodes."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 from kio.schema.errors import ErrorCode
@@ -41,9 +42,34 @@ class Pending(msgspec.Struct, frozen=True, gc=False):
     frame: bytes | memoryview
 
 
-Answerer = Callable[[Broker, Peer, Pending, int], Awaitable[Buffers]]
-"""What answers requests: `answer`, or something around it. Whatever is put around it must not await
-before it, or Produce requests of one connection could overtake each other."""
+class Begun(Protocol):
+    """A request at work without a task."""
+
+    @property
+    def results(self) -> asyncio.Future[Any]:
+        """Done when there is an answer."""
+
+    def answer(self) -> Buffers:
+        """Return the answer; `results` is done.
+
+        Raises:
+            InvalidRequest: There is none.
+        """
+
+    def cancel(self) -> None:
+        """Wait no more."""
+
+
+class Answerer(NamedTuple):
+    """What answers requests: `answer` and `begin`, or functions around them.
+
+    Whatever stands around `answer` must not await before it, or Produce requests of one connection
+    could overtake each other.
+    """
+
+    answer: Callable[[Broker, Peer, Pending, int], Awaitable[Buffers]]
+    begin: Callable[[Broker, Peer, Pending], Begun | None]
+    """Begins a request that needs no task; None if it needs one."""
 
 
 def accept(frame: bytes | memoryview, settings: BrokerSettings) -> Pending:
@@ -121,6 +147,9 @@ def response(api: Api, prefix: Prefix, body: Answer) -> Buffers:
         body_bytes=sum(map(len, parts)),
     )
     return (head, *parts)
+
+
+ANSWERER = Answerer(answer, begin)
 
 
 def _unsupported_version(prefix: Prefix) -> Buffers:

@@ -18,8 +18,7 @@ from functools import partial
 from typing import cast
 
 from tidings.errors import InvalidRequest
-from tidings.kafka.answering import Answerer, Peer, Pending, accept, answer, begin
-from tidings.kafka.at_work import AtWork
+from tidings.kafka.answering import ANSWERER, Answerer, Begun, Peer, Pending, accept
 from tidings.kafka.broker import Address, Broker
 from tidings.kafka.codec import Buffers
 from tidings.kafka.connections import Connections, Held
@@ -33,7 +32,7 @@ class _Slot:
     """The place of one answer in the order of answers."""
 
     pending: Pending
-    work: asyncio.Task[None] | AtWork[Buffers] | None = None
+    work: asyncio.Task[None] | Begun | None = None
     buffers: Buffers | None = None
     """None until it is known."""
 
@@ -46,11 +45,11 @@ class Connection(asyncio.Protocol):
         broker: Broker,
         tasks: asyncio.TaskGroup,
         connections: Connections,
-        answerer: Answerer = answer,
+        answerer: Answerer = ANSWERER,
     ) -> None:
         """Requests are handled in `tasks`; this one enters and leaves `connections` by itself."""
         self._broker = broker
-        self._answer = answerer
+        self._answerer = answerer
         self._settings = broker.settings
         self._tasks = tasks
         self._connections = connections
@@ -198,11 +197,9 @@ class Connection(asyncio.Protocol):
         )
 
     def _begin(self, slot: _Slot) -> None:
-        """Begin a request, without a task if it needs none, and nobody stands in for `answer`."""
+        """Begin a request, without a task if it needs none."""
         try:
-            work = None
-            if self._answer is answer:
-                work = begin(self._broker, self._peer, slot.pending)
+            work = self._answerer.begin(self._broker, self._peer, slot.pending)
         except Exception as error:  # noqa: BLE001 -- `_fail` tells a bug from a bad request
             self._fail(slot, error)
             return
@@ -212,7 +209,7 @@ class Connection(asyncio.Protocol):
             slot.work = work
             work.results.add_done_callback(partial(self._end, slot, work))
 
-    def _end(self, slot: _Slot, work: AtWork[Buffers], _results: object) -> None:
+    def _end(self, slot: _Slot, work: Begun, _results: object) -> None:
         try:
             slot.buffers = work.answer()
         except Exception as error:  # noqa: BLE001 -- `_fail` tells a bug from a bad request
@@ -222,7 +219,7 @@ class Connection(asyncio.Protocol):
 
     async def _work(self, slot: _Slot) -> None:
         try:
-            slot.buffers = await self._answer(
+            slot.buffers = await self._answerer.answer(
                 self._broker, self._peer, slot.pending, self._connections.answer_bytes_max
             )
         except Exception as error:  # noqa: BLE001 -- `_fail` tells a bug from a bad request

@@ -19,7 +19,7 @@ from tidings.clock import SystemClock
 from tidings.engine.log import Log
 from tidings.engine.settings import Settings
 from tidings.errors import InvalidRequest
-from tidings.kafka.answering import Answerer, answer
+from tidings.kafka.answering import ANSWERER, Answerer
 from tidings.kafka.broker import Address, Broker
 from tidings.kafka.connections import Connections
 from tidings.kafka.metrics.service import Metrics
@@ -111,7 +111,7 @@ async def serve(storage: Storage, settings: BrokerSettings, *, say_ready: SayRea
     metrics = Metrics()
     counted = metrics.stores.around(storage)
     async with (
-        serving(counted, settings, listening, metrics.requests.answer) as at_work,
+        serving(counted, settings, listening, metrics.requests.answerer) as at_work,
         metrics.serve(metrics_listening, at_work.broker, at_work.connections) as address,
     ):
         say_ready(at_work.address, address)
@@ -131,7 +131,7 @@ async def serving(
     storage: Storage,
     settings: BrokerSettings,
     listening: socket.socket,
-    answerer: Answerer = answer,
+    answerer: Answerer = ANSWERER,
 ) -> AsyncIterator[Serving]:
     """Serve on a socket from `listen` until the block ends, and close it.
 

@@ -3,7 +3,7 @@
 import asyncio
 import socket
 
-from tidings.kafka.answering import Answerer, answer
+from tidings.kafka.answering import ANSWERER, Answerer
 from tidings.kafka.broker import Address, Broker
 from tidings.kafka.connection import Connection
 from tidings.kafka.connections import Connections
@@ -26,7 +26,7 @@ class Server:
     """What listens on a socket, and the connections that came in through it."""
 
     def __init__(
-        self, broker: Broker, tasks: asyncio.TaskGroup, answerer: Answerer = answer
+        self, broker: Broker, tasks: asyncio.TaskGroup, answerer: Answerer = ANSWERER
     ) -> None:
         """Requests are handled in `tasks`, and never make them fail."""
         self._broker = broker

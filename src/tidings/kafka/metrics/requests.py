@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Iterator
 
-from tidings.kafka.answering import Answerer, Buffers, Peer, Pending, answer
+from tidings.kafka.answering import ANSWERER, Answerer, Begun, Peer, Pending
 from tidings.kafka.broker import Broker
+from tidings.kafka.codec import Buffers
 from tidings.kafka.framing import SIZE_BYTES
 from tidings.kafka.metrics.exposition import Family, Histogram, Sample
 
@@ -22,34 +23,87 @@ class _Counts:
         self.request_bytes = 0
         self.response_bytes = 0
 
+    def answered(self, duration_s: float, buffers: Buffers) -> None:
+        """Count an answer."""
+        self.durations.observe(duration_s)
+        self.response_bytes += sum(map(len, buffers))
+
+
+class _CountedWork:
+    """A request at work without a task, which is counted when it is answered."""
+
+    __slots__ = ("_begun", "_begun_s", "_counts", "_now_s", "results")
+
+    def __init__(
+        self, begun: Begun, counts: _Counts, begun_s: float, now_s: Callable[[], float]
+    ) -> None:
+        self.results = begun.results
+        self._begun = begun
+        self._counts = counts
+        self._begun_s = begun_s
+        self._now_s = now_s
+
+    def answer(self) -> Buffers:
+        """See `Begun`."""
+        try:
+            buffers = self._begun.answer()
+        except Exception:
+            self._counts.failures += 1
+            raise
+        self._counts.answered(self._now_s() - self._begun_s, buffers)
+        return buffers
+
+    def cancel(self) -> None:
+        """See `Begun`."""
+        self._begun.cancel()
+
 
 class RequestMetrics:
     """What became of the requests of each API."""
 
-    def __init__(self, now_s: Callable[[], float], answerer: Answerer = answer) -> None:
-        """Count what `answerer` answers; `now_s` is a clock that does not jump."""
+    def __init__(self, now_s: Callable[[], float], inner: Answerer = ANSWERER) -> None:
+        """Count what `inner` answers; `now_s` is a clock that does not jump."""
         self._now_s = now_s
-        self._answerer = answerer
+        self._inner = inner
         self._of: dict[str, _Counts] = {}
 
-    async def answer(
+    @property
+    def answerer(self) -> Answerer:
+        """What answers requests, and counts them."""
+        return Answerer(self._answer, self._begin)
+
+    async def _answer(
         self, broker: Broker, peer: Peer, pending: Pending, answer_bytes_max: int
     ) -> Buffers:
-        """Answer a request, and count it."""
+        counts = self._asked(pending)
+        begun_s = self._now_s()
+        try:
+            buffers = await self._inner.answer(broker, peer, pending, answer_bytes_max)
+        except Exception:
+            counts.failures += 1
+            raise
+        counts.answered(self._now_s() - begun_s, buffers)
+        return buffers
+
+    def _begin(self, broker: Broker, peer: Peer, pending: Pending) -> Begun | None:
+        begun_s = self._now_s()
+        try:
+            begun = self._inner.begin(broker, peer, pending)
+        except Exception:
+            self._asked(pending).failures += 1
+            raise
+        if begun is None:
+            return None
+        return _CountedWork(begun, self._asked(pending), begun_s, self._now_s)
+
+    def _asked(self, pending: Pending) -> "_Counts":
+        """Count a request; return where what becomes of it is counted."""
         module = pending.api.module
         counts = self._of.get(module)
         if counts is None:
             counts = self._of[module] = _Counts()
         counts.request_bytes += SIZE_BYTES + len(pending.frame)
-        begun_s = self._now_s()
-        try:
-            buffers = await self._answerer(broker, peer, pending, answer_bytes_max)
-        except Exception:
-            counts.failures += 1
-            raise
-        counts.durations.observe(self._now_s() - begun_s)
-        counts.response_bytes += sum(map(len, buffers))
-        return buffers
+        return counts
 
     def families(self) -> Iterator[Family]:
         """Yield what was counted."""
