@@ -66,7 +66,7 @@ def read_one_batch(version: int, frame: bytes | memoryview) -> tuple[Head, bytes
             return None
         size, start = frame[end], end + 1
         if size >= 0x80:
-            size, start = _read_uvarint(frame, end)
+            size, start = _read_long_uvarint(frame, end)
         head = _read_head(version, bytes(frame[8:end]))
     except (IndexError, ValueError, struct.error):
         return None
@@ -98,10 +98,13 @@ def _read_head(version: int, head: bytes) -> Head | None:
     return Head(acks, timeout_ms, topic, TopicPartition(name, partition))
 
 
-def _read_uvarint(data: bytes | memoryview, position: int) -> tuple[int, int]:
-    """Return an unsigned varint and the position behind it."""
-    value = 0
-    for place in range(_UVARINT_BYTES_MAX):
+def _read_long_uvarint(data: bytes | memoryview, position: int) -> tuple[int, int]:
+    """Return an unsigned varint of two bytes or more, and the position behind it."""
+    high = data[position + 1]
+    value = data[position] & 0x7F | (high & 0x7F) << 7
+    if high < 0x80:
+        return value, position + 2
+    for place in range(2, _UVARINT_BYTES_MAX):
         byte = data[position + place]
         value |= (byte & 0x7F) << (7 * place)
         if byte < 0x80:
