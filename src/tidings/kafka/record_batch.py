@@ -29,10 +29,10 @@ import struct
 from enum import IntEnum
 from typing import NamedTuple
 
-from crc32c import crc32c
 from kio.schema.errors import ErrorCode
 
 from tidings.core.entry import ProducerStamp
+from tidings.kafka.crc import crc32c
 from tidings.types import Offset
 
 MAGIC = 2
