@@ -193,6 +193,41 @@ def test_produce_of_records_that_cannot_be_read_is_refused_where_their_times_mat
     assert produce(log, nonsense)[0]["code"] == ErrorCode.invalid_record
 
 
+KEYED, KEYLESS = MadeRecord(FIRST_MS, key=b"k"), MadeRecord(FIRST_MS)
+
+
+@pytest.mark.parametrize("policy", ["compact", "compact,delete", "delete,compact"])
+@pytest.mark.parametrize("time_type", ["CreateTime", "LogAppendTime"])
+@pytest.mark.parametrize("compression", [0, 4])
+def test_produce_to_a_compacted_topic_needs_keys(
+    policy: str, time_type: str, compression: int
+) -> None:
+    log = RecordsLog(a=2)
+    configs = {"cleanup.policy": policy, "message.timestamp.type": time_type}
+    log.state.topics["a"].configs = configs
+    good = batch_of([KEYED, MadeRecord(FIRST_MS, None, key=b"")], attributes=compression)
+    bad = batch_of([KEYED, KEYLESS, KEYED], attributes=compression)
+    accepted, refused = produce(log, good, bad)
+    assert accepted["code"] == ErrorCode.none
+    assert (refused["code"], refused["offset"]) == (ErrorCode.invalid_record, -1)
+    assert "record 1 of the batch has no key" in refused["text"]
+    assert [one["code"] for one in produce(log, good)] == [ErrorCode.none]
+    assert [one["code"] for one in produce(log, bad)] == [ErrorCode.invalid_record]
+
+
+def test_produce_to_a_compacted_topic_of_what_cannot_be_read_is_refused() -> None:
+    log = RecordsLog(a=1)
+    log.state.topics["a"].configs = {"cleanup.policy": "compact"}
+    nonsense = batch_of([KEYED], attributes=4, payload=b"no zstd")
+    assert produce(log, nonsense)[0]["code"] == ErrorCode.invalid_record
+
+
+def test_produce_to_any_other_topic_needs_no_keys() -> None:
+    log = RecordsLog(a=1)
+    log.state.topics["a"].configs = {"cleanup.policy": "delete"}
+    assert produce(log, batch_of([KEYLESS]))[0]["code"] == ErrorCode.none
+
+
 def test_produce_of_an_idempotent_producer_passes_its_stamp_on() -> None:
     log = RecordsLog(a=1)
     produce(log, batch_of(producer=(4, 2, 17)))

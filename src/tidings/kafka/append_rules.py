@@ -14,7 +14,7 @@ from tidings.kafka.record_batch import (
     read_plain,
     with_log_append_time,
 )
-from tidings.kafka.record_times import record_times
+from tidings.kafka.record_times import first_without_key, record_times
 from tidings.types import TopicPartition
 
 _FOR_EVER_MS = 2**63 - 1
@@ -28,6 +28,8 @@ class AppendRules(NamedTuple):
     log_append_time: bool = False
     before_max_ms: int = _FOR_EVER_MS
     after_max_ms: int = 60 * 60 * 1000
+    needs_keys: bool = False
+    """Whether every record needs a key, as those of compacted topics do."""
 
 
 class Accepted(NamedTuple):
@@ -52,6 +54,7 @@ def rules_of(configs: Mapping[str, str]) -> AppendRules:
         configs.get("message.timestamp.type") == "LogAppendTime",
         int(configs.get("message.timestamp.before.max.ms", _DEFAULT.before_max_ms)),
         int(configs.get("message.timestamp.after.max.ms", _DEFAULT.after_max_ms)),
+        "compact" in configs.get("cleanup.policy", "").split(","),
     )
 
 
@@ -63,6 +66,9 @@ def accept(
     if isinstance(header, Refusal):
         return header
     assert data is not None, "check refuses what is not there"
+    refusal = _check_keys(data) if rules.needs_keys else None
+    if refusal is not None:
+        return refusal
     if rules.log_append_time:
         return Accepted(with_log_append_time(data, header, now_ms), header, now_ms, now_ms)
     refusal = _check_times(data, header, rules, now_ms)
@@ -75,6 +81,7 @@ def accept_plain(
     """Return a batch that `accept` would take as it is; None to have it looked at more closely."""
     if (
         rules.log_append_time
+        or rules.needs_keys
         or rules.before_max_ms != _FOR_EVER_MS
         or len(data) > rules.max_message_bytes
     ):
@@ -86,6 +93,17 @@ def accept_plain(
     if max_timestamp_ms > now_ms + rules.after_max_ms:
         return None
     return NewBatch(name, data, record_count, producer, max_timestamp_ms)
+
+
+def _check_keys(data: bytes) -> Refusal | None:
+    try:
+        place = first_without_key(data)
+    except InvalidRequest as error:
+        return Refusal(ErrorCode.invalid_record, str(error))
+    if place is None:
+        return None
+    text = f"record {place} of the batch has no key; a compacted topic takes none without"
+    return Refusal(ErrorCode.invalid_record, text)
 
 
 def _check_times(

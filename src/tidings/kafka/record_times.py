@@ -1,7 +1,7 @@
-"""Which record of a batch has which time: the only look that the broker takes at records.
+"""Which record of a batch has which time, and whether all have keys: the broker looks at no more.
 
 A record is its length (a zigzag varint), one byte of attributes, the timestamp delta and the offset
-delta (varints), then key, value and headers, which are skipped.
+delta (varints), then key, value and headers: of the key only the length is read, -1 for none.
 """
 
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from tidings.errors import InvalidRequest
 from tidings.kafka.compression import decompress
-from tidings.kafka.record_batch import HEADER_BYTES, read_header
+from tidings.kafka.record_batch import HEADER_BYTES, BatchHeader, read_header
 from tidings.kafka.varints import read_varint
 
 
@@ -31,6 +31,29 @@ def record_times(data: bytes) -> Iterator[RecordTime]:
         for delta in range(header.last_offset_delta + 1):
             yield RecordTime(delta, header.max_timestamp_ms)
         return
+    for records, start in _starts(data, header):
+        timestamp_delta, position = read_varint(records, start)
+        offset_delta, _ = read_varint(records, position)
+        yield RecordTime(offset_delta, header.base_timestamp_ms + timestamp_delta)
+
+
+def first_without_key(data: bytes) -> int | None:
+    """Return the place in its batch of the first record without a key; None if all have one.
+
+    Raises:
+        InvalidRequest: The records are not what the header says.
+    """
+    for place, (records, start) in enumerate(_starts(data, read_header(data))):
+        _, position = read_varint(records, start)
+        _, position = read_varint(records, position)
+        key_bytes, _ = read_varint(records, position)
+        if key_bytes < 0:
+            return place
+    return None
+
+
+def _starts(data: bytes, header: BatchHeader) -> Iterator[tuple[bytes | memoryview, int]]:
+    """Yield all records, and where in them the timestamp delta of each stands."""
     records = decompress(header.compression_code, memoryview(data)[HEADER_BYTES:])
     position = 0
     for _ in range(header.record_count):
@@ -38,6 +61,4 @@ def record_times(data: bytes) -> Iterator[RecordTime]:
         position = start + length
         if length < 1 or position > len(records):
             raise InvalidRequest(f"a record of {length} bytes does not fit its batch")
-        timestamp_delta, start = read_varint(records, start + 1)
-        offset_delta, _ = read_varint(records, start)
-        yield RecordTime(offset_delta, header.base_timestamp_ms + timestamp_delta)
+        yield records, start + 1
