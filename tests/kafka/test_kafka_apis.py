@@ -5,6 +5,7 @@ import pytest
 from kio.index import load_request_schema
 from kio.schema.index import api_key_map, schema_name_map
 
+from tidings.kafka import configs_page
 from tidings.kafka.apis import APIS, Api
 from tidings.kafka.support import page
 
@@ -24,6 +25,7 @@ def test_row_names_what_the_schema_knows(api: Api) -> None:
     assert load_request_schema(api.key, api.lowest).__api_key__ == api.key
 
 
-def test_page_of_what_is_served_is_current() -> None:
+def test_pages_that_are_written_from_code_are_current() -> None:
     """If not: make docs."""
     assert (ROOT / "docs" / "kafka-support.md").read_text() == page()
+    assert (ROOT / "docs" / "configs.md").read_text() == configs_page.page()

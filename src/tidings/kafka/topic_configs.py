@@ -19,7 +19,8 @@ _ROWS = (
         broker_name="log.cleanup.policy",
         meaning=(
             "'delete' lets retention remove old records. Without it nothing is ever removed: a"
-            " topic that is to be compacted keeps every record, the latest of each key among them."
+            " topic that is to be compacted keeps every record, the latest of each key among them,"
+            " and takes none without a key."
         ),
         choices=("compact", "delete"),
     ),
