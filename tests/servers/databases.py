@@ -234,29 +234,32 @@ default_pool_size = {size}
 
 
 @contextlib.contextmanager
-def etcd(*options: str, scheme: str = "http") -> Iterator[Server]:
+def etcd(*options: str, scheme: str = "http", is_current: bool = False) -> Iterator[Server]:
     """Run etcd: one member, with a sync for each commit, as its default is.
 
     Raises:
         Missing: It is not installed.
     """
-    with etcd_cluster(1, *options, scheme=scheme) as (server,):
+    with etcd_cluster(1, *options, scheme=scheme, is_current=is_current) as (server,):
         yield server
 
 
 @contextlib.contextmanager
-def etcd_cluster(member_count: int, *options: str, scheme: str = "http") -> Iterator[list[Server]]:
+def etcd_cluster(
+    member_count: int, *options: str, scheme: str = "http", is_current: bool = False
+) -> Iterator[list[Server]]:
     """Run a cluster of etcd; its members talk to each other without TLS.
 
     Args:
         member_count: How many members.
         options: For each of them, such as `--quota-backend-bytes=20000000`.
         scheme: What clients speak with them.
+        is_current: Whether to run the newest, and not the one that is installed.
 
     Raises:
-        Missing: It is not installed.
+        Missing: It is not installed, or cannot be built.
     """
-    program = fetched.program("etcd")
+    program = str(fetched.current_etcd()) if is_current else fetched.program("etcd")
     names = [f"member{number}" for number in range(member_count)]
     peers = [f"http://127.0.0.1:{_free_port()}" for _ in names]
     cluster = ",".join(f"{name}={peer}" for name, peer in zip(names, peers, strict=True))

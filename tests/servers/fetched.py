@@ -119,6 +119,15 @@ def franz_go_client() -> Path:
     return _go_program("franz-go-client", CLIENTS / "franz_go")
 
 
+def current_etcd() -> Path:
+    """Return a server etcd that is newer than Debian's. To build it takes minutes.
+
+    Raises:
+        Missing: There is no Go, or the registry is out of reach.
+    """
+    return _go_program("etcd", HERE / "etcd")
+
+
 def versitygw() -> Path:
     """Return the S3 server versitygw. To build it takes minutes.
 

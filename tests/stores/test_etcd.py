@@ -45,10 +45,11 @@ CHECKS = order_store_checks()
 RACES = [name for name in CHECKS if name.endswith("linearizable")]
 
 
-@pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    """The URL of an etcd that nobody troubles."""
-    with obtained(databases.etcd) as server:
+@pytest.fixture(scope="module", params=["installed", "current"])
+def url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The URL of an etcd that nobody troubles, of an old version and of a new one."""
+    is_current = request.param == "current"
+    with obtained(lambda: databases.etcd(is_current=is_current)) as server:
         yield f"etcd://{server.address}"
 
 

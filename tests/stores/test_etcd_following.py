@@ -33,7 +33,7 @@ def troubled_server() -> Iterator[databases.Server]:
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[list[databases.Server]]:
     """Three members."""
-    with obtained(lambda: databases.etcd_cluster(3)) as members:
+    with obtained(lambda: databases.etcd_cluster(3, is_current=True)) as members:
         yield members
 
 
