@@ -12,9 +12,13 @@ import tidings
 _COMMANDS = {
     "challenge": "challenge",
     "check": "challenge",
+    "consume": "consume",
+    "groups": "groups",
     "maelstrom": "maelstrom",
+    "produce": "produce",
     "serve": "serve",
     "sim": "sim",
+    "topics": "topics",
     "verify": "verify",
 }
 """The commands, and the module of this package in which each is."""

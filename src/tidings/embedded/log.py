@@ -8,7 +8,6 @@ from typing import Literal, TypeAlias
 from tidings.core.entry import CommitOffsets
 from tidings.embedded.batches import PlacedRecord, PlannedBatch, fields_of, plan_batches
 from tidings.embedded.lifetime import Lifetime
-from tidings.embedded.partitioning import partition_of
 from tidings.embedded.reading import Reading
 from tidings.embedded.records import Header, NewRecord, Record, TopicInfo
 from tidings.engine.log import Log
@@ -20,6 +19,7 @@ from tidings.errors import (
 )
 from tidings.kafka.append_rules import rules_of
 from tidings.kafka.config_type import InvalidConfig
+from tidings.kafka.partitioning import partition_of
 from tidings.kafka.record_batch import Compression
 from tidings.kafka.topic_configs import parse_configs
 from tidings.kafka.topic_names import colliding_name, name_refusal

@@ -4,7 +4,7 @@ from importlib import import_module
 
 import pytest
 
-from tidings.embedded.partitioning import murmur2, partition_of
+from tidings.kafka.partitioning import murmur2, partition_of
 
 murmur2_of_kafka_python = import_module("kafka.partitioner.default").murmur2
 

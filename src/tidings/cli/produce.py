@@ -1,0 +1,105 @@
+"""Lines become records."""
+
+import sys
+from collections.abc import Iterator, Mapping
+from typing import BinaryIO
+
+import click
+
+from tidings.cli.asking import Address, ask, broker_option, pairs
+from tidings.client.cluster import Cluster
+from tidings.client.producing import Producer
+from tidings.clock import SystemClock
+from tidings.kafka.record_batch import Compression
+from tidings.kafka.records import RecordFields
+
+RECORDS_MAX = 1000
+"""Records that are sent together, …"""
+
+BYTES_MAX = 256 * 1024
+"""… unless so many bytes are reached before."""
+
+
+@click.command()
+@click.argument("topic")
+@click.option(
+    "--file",
+    "source",
+    type=click.File("rb"),
+    default="-",
+    show_default="standard input",
+    help="Where the lines are.",
+)
+@click.option("--key", help="The key of all records.")
+@click.option("--key-separator", metavar="TEXT", help="Ends the key at the beginning of each line.")
+@click.option(
+    "--header", "headers", multiple=True, metavar="NAME=VALUE", callback=pairs, help="Repeat it."
+)
+@click.option(
+    "--compression",
+    type=click.Choice([one.name.lower() for one in Compression]),
+    default="none",
+    show_default=True,
+)
+@broker_option
+def produce(
+    *,
+    topic: str,
+    source: BinaryIO,
+    key: str | None,
+    key_separator: str | None,
+    headers: Mapping[str, str],
+    compression: str,
+    broker: Address,
+) -> None:
+    """Produce each line of standard input, or of a file, as a record of TOPIC.
+
+    A topic that does not exist is created if the broker does that. Nothing is sent twice: if it
+    fails, the error says how many records were acknowledged before.
+    """
+    told = [(name, value.encode()) for name, value in headers.items()]
+    separator = key_separator.encode() if key_separator else None
+    clock = SystemClock()
+
+    def record_of(line: bytes) -> RecordFields:
+        own_key = None if key is None else key.encode()
+        if separator is not None:
+            own_key, sign, line = line.partition(separator)
+            if not sign:
+                raise click.ClickException(f"there is no {key_separator!r} in {own_key[:80]!r}")
+        return RecordFields(clock.now_ms(), own_key, line, told)
+
+    async def act(cluster: Cluster) -> None:
+        leaders = await cluster.leaders(topic, creates=True)
+        producer = Producer(cluster, topic, leaders, Compression[compression.upper()])
+        count = 0
+        try:
+            for lines in _gathered(source):
+                await producer.send([record_of(line) for line in lines])
+                count += len(lines)
+                _show(f"{count:,} records")
+        finally:
+            _show("")
+            click.echo(f"{count} records acknowledged", err=True)
+
+    ask(broker, act)
+
+
+def _gathered(source: BinaryIO) -> Iterator[list[bytes]]:
+    """Yield lines in bunches; on a terminal, each by itself."""
+    lines: list[bytes] = []
+    size = 0
+    for line in source:
+        lines.append(line.removesuffix(b"\n"))
+        size += len(line)
+        if len(lines) == RECORDS_MAX or size >= BYTES_MAX or source.isatty():
+            yield lines
+            lines, size = [], 0
+    if lines:
+        yield lines
+
+
+def _show(text: str) -> None:
+    """Show how far it is: on a terminal, in one line."""
+    if sys.stderr.isatty():
+        click.echo(f"\r\x1b[K{text}", err=True, nl=False)
