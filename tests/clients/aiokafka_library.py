@@ -9,7 +9,18 @@ from aiokafka import (  # type: ignore[import-untyped]  # it comes without types
     AIOKafkaProducer,
     TopicPartition,
 )
-from python_client import EARLIEST, LATEST, ClientRecord, Library, Reader
+from aiokafka_admin import AiokafkaAdmin
+from python_client import (
+    EARLIEST,
+    HEARTBEAT_MS,
+    LATEST,
+    POLL_S,
+    SESSION_MS,
+    ClientRecord,
+    Library,
+    Member,
+    Reader,
+)
 
 PATIENCE_MS = 30_000
 
@@ -50,6 +61,39 @@ async def _consumer(address: str, partition: TopicPartition) -> AIOKafkaConsumer
     consumer = AIOKafkaConsumer(bootstrap_servers=address, enable_auto_commit=False)
     await consumer.start()
     consumer.assign([partition])
+    return consumer
+
+
+class _Member:
+    def __init__(self, runner: asyncio.Runner, address: str, topic: str, group: str) -> None:
+        self._run = runner.run
+        self._consumer = self._run(_group_consumer(address, topic, group))
+
+    def poll(self) -> Sequence[bytes | None]:
+        polled = self._run(self._consumer.getmany(timeout_ms=round(POLL_S * 1000)))
+        return [record.value for records in polled.values() for record in records]
+
+    def commit(self) -> None:
+        self._run(self._consumer.commit())
+
+    def assigned(self) -> list[int]:
+        return sorted(one.partition for one in self._consumer.assignment())
+
+    def leave(self) -> None:
+        self._run(self._consumer.stop())
+
+
+async def _group_consumer(address: str, topic: str, group: str) -> AIOKafkaConsumer:
+    consumer = AIOKafkaConsumer(
+        topic,
+        bootstrap_servers=address,
+        group_id=group,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        session_timeout_ms=SESSION_MS,
+        heartbeat_interval_ms=HEARTBEAT_MS,
+    )
+    await consumer.start()
     return consumer
 
 
@@ -96,6 +140,12 @@ class _Library:
 
     def reader(self, topic: str, start: int) -> Reader:
         return _Reader(self._runner, self._address, topic, start)
+
+    def member(self, topic: str, group: str) -> Member:
+        return _Member(self._runner, self._address, topic, group)
+
+    def admin(self) -> AiokafkaAdmin:
+        return AiokafkaAdmin(self._runner, self._address)
 
 
 def _record(record: Any) -> ClientRecord:

@@ -4,7 +4,18 @@ from collections.abc import Sequence
 from typing import Any
 
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, Producer, TopicPartition
-from python_client import EARLIEST, LATEST, ClientRecord, Library, Reader
+from confluent_kafka_admin import ConfluentAdmin
+from python_client import (
+    EARLIEST,
+    HEARTBEAT_MS,
+    LATEST,
+    POLL_S,
+    SESSION_MS,
+    ClientRecord,
+    Library,
+    Member,
+    Reader,
+)
 
 PATIENCE_S = 30.0
 _STARTS = {EARLIEST: OFFSET_BEGINNING, LATEST: OFFSET_END}
@@ -46,6 +57,34 @@ class _Reader:
         return found.offset if found.offset >= 0 else None
 
     def close(self) -> None:
+        self._consumer.close()
+
+
+class _Member:
+    def __init__(self, address: str, topic: str, group: str) -> None:
+        self._consumer = Consumer(
+            {
+                "bootstrap.servers": address,
+                "group.id": group,
+                "enable.auto.commit": False,
+                "auto.offset.reset": "earliest",
+                "session.timeout.ms": SESSION_MS,
+                "heartbeat.interval.ms": HEARTBEAT_MS,
+            }
+        )
+        self._consumer.subscribe([topic])
+
+    def poll(self) -> Sequence[bytes | None]:
+        messages = self._consumer.consume(100, POLL_S)
+        return [message.value() for message in messages if not message.error()]
+
+    def commit(self) -> None:
+        self._consumer.commit(asynchronous=False)
+
+    def assigned(self) -> list[int]:
+        return sorted(one.partition for one in self._consumer.assignment())
+
+    def leave(self) -> None:
         self._consumer.close()
 
 
@@ -93,6 +132,12 @@ class _Library:
 
     def reader(self, topic: str, start: int) -> Reader:
         return _Reader(self._address, topic, start)
+
+    def member(self, topic: str, group: str) -> Member:
+        return _Member(self._address, topic, group)
+
+    def admin(self) -> ConfluentAdmin:
+        return ConfluentAdmin(self._address)
 
 
 def _record(message: Any) -> ClientRecord:

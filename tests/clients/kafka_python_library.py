@@ -4,7 +4,18 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
-from python_client import EARLIEST, LATEST, ClientRecord, Library, Reader
+from kafka_python_admin import KafkaPythonAdmin
+from python_client import (
+    EARLIEST,
+    HEARTBEAT_MS,
+    LATEST,
+    POLL_S,
+    SESSION_MS,
+    ClientRecord,
+    Library,
+    Member,
+    Reader,
+)
 
 # By name: the type checker takes the folder of tests of that name for the package.
 kafka: Any = import_module("kafka")
@@ -46,6 +57,32 @@ class _Reader:
         self._consumer.close()
 
 
+class _Member:
+    def __init__(self, address: str, topic: str, group: str) -> None:
+        self._consumer = kafka.KafkaConsumer(
+            topic,
+            bootstrap_servers=address,
+            group_id=group,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            session_timeout_ms=SESSION_MS,
+            heartbeat_interval_ms=HEARTBEAT_MS,
+        )
+
+    def poll(self) -> Sequence[bytes | None]:
+        polled = self._consumer.poll(round(POLL_S * 1000))
+        return [record.value for records in polled.values() for record in records]
+
+    def commit(self) -> None:
+        self._consumer.commit()
+
+    def assigned(self) -> list[int]:
+        return sorted(one.partition for one in self._consumer.assignment())
+
+    def leave(self) -> None:
+        self._consumer.close()
+
+
 class _Library:
     def __init__(self, address: str) -> None:
         self._address = address
@@ -84,6 +121,12 @@ class _Library:
 
     def reader(self, topic: str, start: int) -> Reader:
         return _Reader(self._address, topic, start)
+
+    def member(self, topic: str, group: str) -> Member:
+        return _Member(self._address, topic, group)
+
+    def admin(self) -> KafkaPythonAdmin:
+        return KafkaPythonAdmin(self._address)
 
 
 def _record(record: Any) -> ClientRecord:

@@ -1,24 +1,22 @@
-"""What the three Python clients do with a broker, and how they say what they saw.
+"""What the three Python clients do with a broker. scenarios.py says what they have to see."""
 
-    python python_client.py LIBRARY run HOST:PORT PREFIX SCENARIO…
-
-prints a line of JSON for each scenario: {"scenario": …} with "observed", "error" or "unsupported".
-Each scenario works on the topic PREFIX-SCENARIO. Records are k0:v0 to k9:v9, one second apart from
-1,000,000 ms on.
-"""
-
-import sys
 from collections.abc import Callable, Sequence
-from importlib import import_module
-from typing import NamedTuple, Protocol
-
-import msgspec
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from tidings.types import Json
+
+if TYPE_CHECKING:
+    from python_admin import Admin
 
 FIRST_MS = 1_000_000
 COUNT = 10
 EARLIEST, LATEST = -2, -1
+
+POLL_S = 0.2
+SESSION_MS = 6000
+"""How long the others wait for a member that died: the shortest that brokers allow."""
+
+HEARTBEAT_MS = 500
 
 
 class ClientRecord(NamedTuple):
@@ -47,6 +45,22 @@ class Reader(Protocol):
         """Say goodbye."""
 
 
+class Member(Protocol):
+    """A member of a consumer group, from the earliest offset on; it commits when it is told."""
+
+    def poll(self) -> Sequence[bytes | None]:
+        """Return the values of what comes in about POLL_S; be a member meanwhile."""
+
+    def commit(self) -> None:
+        """Commit everything that was returned."""
+
+    def assigned(self) -> list[int]:
+        """Return the partitions that this member has now."""
+
+    def leave(self) -> None:
+        """Leave the group."""
+
+
 class Library(Protocol):
     """One client library."""
 
@@ -63,6 +77,12 @@ class Library(Protocol):
 
     def reader(self, topic: str, start: int) -> Reader:
         """Return a reader that begins at an offset, or at EARLIEST or LATEST."""
+
+    def member(self, topic: str, group: str) -> Member:
+        """Return a new member of a group, with the timing of POLL_S and SESSION_MS."""
+
+    def admin(self) -> "Admin":
+        """Return what administers the broker."""
 
 
 RECORDS = [
@@ -175,23 +195,3 @@ SCENARIOS: dict[str, Callable[[Library, str], Json]] = {
     "timestamp": timestamp,
     "idempotent": idempotent,
 }
-
-
-def run(library: Library, prefix: str, names: Sequence[str]) -> None:
-    """Carry out scenarios, and print what was seen."""
-    for name in names:
-        if name not in SCENARIOS:
-            said: Json = {"unsupported": "not tried with the Python clients"}
-        else:
-            try:
-                said = {"observed": SCENARIOS[name](library, f"{prefix}-{name}")}
-            except Exception as error:  # noqa: BLE001 -- whatever a library raises is an outcome
-                said = {"error": repr(error)}
-        sys.stdout.buffer.write(msgspec.json.encode({"scenario": name, **said}) + b"\n")
-        sys.stdout.buffer.flush()
-
-
-if __name__ == "__main__":
-    _, name, command, address, prefix, *scenarios = sys.argv
-    assert command == "run", "members of groups are not tried with the Python clients"
-    run(import_module(f"{name}_library").library(address), prefix, scenarios)

@@ -43,7 +43,7 @@ def _kafka_tools() -> list[str]:
 
 
 def _python(library: str) -> Callable[[], list[str]]:
-    return lambda: [sys.executable, str(HERE / "python_client.py"), library]
+    return lambda: [sys.executable, str(HERE / "python_program.py"), library]
 
 
 CLIENTS: dict[str, Callable[[], Sequence[str]]] = {
@@ -61,5 +61,5 @@ PYTHON_CLIENTS: dict[str, Callable[[], Sequence[str]]] = {
 }
 """Those with a test of their own, test_python_clients.py."""
 
-GROUP_CLIENTS = ("Java kafka-clients 4.2.0", "franz-go 1.22.0", "kafkajs 2.2.4")
+GROUP_CLIENTS = ("Java kafka-clients 4.2.0", "franz-go 1.22.0", "kafkajs 2.2.4", *PYTHON_CLIENTS)
 """Those that can be a member of a group and tell of it."""

@@ -1,48 +1,42 @@
 """Unmodified Python clients against a broker: all do the same things and see the same."""
 
-import subprocess
 import sys
 from pathlib import Path
 
-import msgspec
 import pytest
+from client_run import run_scenarios
+from group_scenarios import GROUP_SCENARIOS, run_group_scenario
 from kafka_broker import kafka_broker
-from python_client import COMPRESSIONS, SCENARIOS
-
-from tidings.types import Json
+from scenarios import EXPECTED
 
 __all__ = ["kafka_broker"]
 
 pytestmark = pytest.mark.real
 
-PROGRAM = Path(__file__).with_name("python_client.py")
+PROGRAM = Path(__file__).with_name("python_program.py")
 LIBRARIES = ("confluent_kafka", "kafka_python", "aiokafka")
-PATIENCE_S = 120.0
 
-_ALL = [f"v{number}" for number in range(10)]
-_PRODUCED: Json = {"offsets": list(range(10)), "read": _ALL}
+UNSUPPORTED = {"aiokafka": {"admin-groups"}}
+"""What a library has no calls for."""
 
-EXPECTED: dict[str, Json] = {
-    **{f"produce-{name}": _PRODUCED for name in COMPRESSIONS},
-    "records": {
-        "records": [
-            {"key": None, "value": "no key", "timestamp": 1234567, "headers": []},
-            {"key": "gone", "value": None, "timestamp": 1234567, "headers": []},
-            {"key": "", "value": "", "timestamp": 1234567, "headers": [["h", "1"], ["h", "2"]]},
-        ]
-    },
-    "earliest": {"read": _ALL},
-    "offset": {"read": ["v7", "v8", "v9"]},
-    "latest": {"end": 10, "read": ["new"]},
-    "timestamp": {"offsets": [0, 3, 9, None], "first": "v3"},
-    "idempotent": {"read": _ALL, "end": 10},
-}
+
+def command_of(library: str) -> list[str]:
+    return [sys.executable, str(PROGRAM), library]
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
-def test_client_sees_what_it_should(kafka_broker: str, library: str) -> None:
-    command = [sys.executable, str(PROGRAM), library, "run", kafka_broker, library, *SCENARIOS]
-    done = subprocess.run(command, capture_output=True, timeout=PATIENCE_S, check=False)
-    said = [msgspec.json.decode(line) for line in done.stdout.splitlines()]
-    seen = {one["scenario"]: one.get("observed", one) for one in said}
-    assert seen == EXPECTED, done.stderr[-2000:]
+def test_client_sees_what_kafka_would_show_it(kafka_broker: str, library: str) -> None:
+    seen = run_scenarios(command_of(library), kafka_broker, library, list(EXPECTED))
+    unable = {name for name, line in seen.items() if "unsupported" in line}
+    assert unable == UNSUPPORTED.get(library, set())
+    able = {name: line.get("observed", line) for name, line in seen.items() if name not in unable}
+    assert able == {name: EXPECTED[name] for name in able}
+
+
+@pytest.mark.parametrize("scenario", GROUP_SCENARIOS)
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_members_of_a_group_share_take_over_and_resume(
+    kafka_broker: str, library: str, scenario: str
+) -> None:
+    _, expected = GROUP_SCENARIOS[scenario]
+    assert run_group_scenario(command_of(library), kafka_broker, library, scenario) == expected

@@ -59,7 +59,7 @@ def test_client_sees_what_kafka_would_show_it(client: str, address: str) -> None
 
 @pytest.mark.skipif(not is_served(*DATA_APIS), reason="groups are not served yet")
 @pytest.mark.parametrize("scenario", GROUP_SCENARIOS)
-@pytest.mark.parametrize("client", GROUP_CLIENTS)
+@pytest.mark.parametrize("client", [name for name in GROUP_CLIENTS if name in CLIENTS])
 def test_members_of_a_group_share_take_over_and_resume(
     client: str, scenario: str, address: str
 ) -> None:
