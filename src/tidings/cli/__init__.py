@@ -18,6 +18,7 @@ _COMMANDS = {
     "produce": "produce",
     "serve": "serve",
     "sim": "sim",
+    "top": "top",
     "topics": "topics",
     "verify": "verify",
 }
