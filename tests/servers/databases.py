@@ -292,8 +292,10 @@ S3_BUCKET = "blobs"
 
 
 @contextlib.contextmanager
-def s3() -> Iterator[Server]:
+def s3(*options: str) -> Iterator[Server]:
     """Run versitygw: S3 on a folder, with one bucket.
+
+    `options` are its global ones, such as `--cert=FILE`.
 
     Raises:
         Missing: See `fetched.versitygw`.
@@ -308,15 +310,32 @@ def s3() -> Iterator[Server]:
         who += [f"--secret={S3_ENVIRONMENT['AWS_SECRET_ACCESS_KEY']}"]
         # Folders need no extended attributes then.
         place = ["posix", f"--sidecar={sidecar}", str(buckets)]
-        command = [str(program), f"--port={address}", "--keep-alive", "--quiet", *who, *place]
+        command = [str(program), f"--port={address}", "--keep-alive", "--quiet"]
+        command += [*options, *who, *place]
         server = Server(command, address, ready="No IAM service", output=output)
         with _running(server):
             yield server
 
 
-def s3_url(address: str) -> str:
+def s3_url(address: str, scheme: str = "http") -> str:
     """Return where the store finds a server."""
-    return f"s3://{S3_BUCKET}/some/path?endpoint=http://{address}&region=us-east-1"
+    return f"s3://{S3_BUCKET}/some/path?endpoint={scheme}://{address}&region=us-east-1"
+
+
+def make_certificate(folder: Path) -> tuple[Path, Path]:
+    """Make a certificate and its key, of and for 127.0.0.1, signed by itself; return the files.
+
+    Raises:
+        Missing: There is no openssl.
+    """
+    cert, key = folder / "cert", folder / "key"
+    command = [fetched.program("openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes"]
+    command += ["-days", "2", "-subj", "/CN=tidings", "-addext", "subjectAltName=IP:127.0.0.1"]
+    # Some clients take no certificate that may sign others for that of a server.
+    command += ["-addext", "basicConstraints=critical,CA:FALSE"]
+    command += ["-keyout", str(key), "-out", str(cert)]
+    subprocess.run(command, check=True, capture_output=True)
+    return cert, key
 
 
 # Ports --------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 CLIENTS = HERE.parent / "clients"
 
-FETCH_TIMEOUT_S = 600.0
+FETCH_TIMEOUT_S = 1800.0
 """How long a registry and a compiler may take together."""
 
 ERROR_CHARACTERS_MAX = 2000

@@ -10,7 +10,7 @@ from random import Random
 
 import databases
 import pytest
-from real_loop import run_real
+import uvloop
 from remote_stores import etcd_url, new_journal, obtained
 
 from tidings.clock import SystemClock
@@ -44,6 +44,9 @@ RECORDS = 60
 """What each node appends; every tenth is too large for an entry."""
 
 LARGE_BYTES = 100_000
+
+PATIENCE_S = 120
+"""What the test may take at most; nothing is measured with it."""
 
 
 class Alone:
@@ -153,6 +156,10 @@ async def trouble(servers: list[databases.Server], log: Log) -> None:
 def test_engine_on_servers_that_are_killed_loses_doubles_and_reorders_nothing(below: Below) -> None:
     async def main() -> None:
         journal = new_journal()
+        async with asyncio.timeout(PATIENCE_S):
+            await check(journal)
+
+    async def check(journal: str) -> None:
         async with node(below, journal, "n0") as first, node(below, journal, "n1") as second:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(append_all(first, "a"))
@@ -168,7 +175,7 @@ def test_engine_on_servers_that_are_killed_loses_doubles_and_reorders_nothing(be
         async with node(below, journal, "n2") as late:
             assert await read_all(late) == records
 
-    run_real(main())
+    uvloop.run(main())
 
 
 async def until_trimmed(log: Log) -> None:

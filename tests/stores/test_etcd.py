@@ -206,6 +206,29 @@ def test_etcd_slot_that_was_lost_is_noticed(url: str) -> None:
     run_real(main())
 
 
+def test_etcd_slot_right_at_the_boundary_is_filled(url: str) -> None:
+    async def main() -> None:
+        async with etcd_stores(url, 1) as (store,):
+            await fill(store, b"a", b"b")
+            await store.trim(Slot(2))
+            assert await store.append(Slot(2), b"c") == Appended()
+            assert await store.append(Slot(2), b"d") == Occupied(b"c")
+            assert await store.append(Slot(3), b"d") == Appended()
+
+    run_real(main())
+
+
+def test_etcd_that_lost_the_newest_slots_takes_no_more(url: str) -> None:
+    async def main() -> None:
+        async with etcd_stores(url, 1) as (store,):
+            await fill(store, b"a", b"b")
+            with pytest.raises(Corrupt, match="backup"):
+                await store.append(Slot(3), b"d")
+            assert await store.read(Slot(0), 9) == [b"a", b"b"]
+
+    run_real(main())
+
+
 def test_etcd_boundary_that_was_lost_is_noticed(url: str) -> None:
     async def main() -> None:
         async with etcd_stores(url, 1) as (store,):

@@ -1,12 +1,10 @@
 """Where an etcd is, and how to be let in."""
 
 import asyncio
-import subprocess
 from pathlib import Path
 
 import databases
 import pytest
-from fetched import program
 from real_loop import run_real
 from remote_stores import Ear, etcd_stores, obtained, read, settled
 
@@ -56,19 +54,8 @@ async def demand_passwords(client: EtcdClient) -> None:
         await client.call(f"/etcdserverpb.Auth/{method}", request)
 
 
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with `cert` and `key`, of and for 127.0.0.1, signed by itself."""
-    folder = tmp_path_factory.mktemp("certificates")
-    command = [program("openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
-    command += ["-subj", "/CN=tidings", "-addext", "subjectAltName=IP:127.0.0.1"]
-    command += ["-keyout", str(folder / "key"), "-out", str(folder / "cert")]
-    subprocess.run(command, check=True, capture_output=True)
-    return folder
-
-
-def test_etcd_with_tls_on_both_sides_lets_in_who_has_a_certificate(certificates: Path) -> None:
-    cert, key = certificates / "cert", certificates / "key"
+def test_etcd_with_tls_on_both_sides_lets_in_who_has_a_certificate(tmp_path: Path) -> None:
+    cert, key = databases.make_certificate(tmp_path)
 
     async def main(address: str) -> None:
         shown = f"ca={cert}&cert={cert}&key={key}"

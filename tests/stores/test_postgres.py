@@ -27,6 +27,7 @@ from tidings.stores.postgres.connections import Connections, Session
 from tidings.stores.postgres.order import READ_SLOTS_MAX, TRIM_STEP_SLOTS
 from tidings.stores.postgres.schema import MIGRATIONS
 from tidings.testing.contract import blob_store_checks, order_store_checks
+from tidings.testing.contract.order_demands import fill
 from tidings.types import Slot
 
 pytestmark = pytest.mark.real
@@ -214,6 +215,19 @@ def test_postgres_slot_that_was_lost_is_noticed(postgres_server: databases.Serve
     run_real(main())
 
 
+def test_postgres_that_lost_the_newest_slots_takes_no_more(
+    postgres_server: databases.Server,
+) -> None:
+    async def main() -> None:
+        async with postgres_stores(postgres_server.address, 1) as (stores,):
+            await fill(stores.order, b"a", b"b")
+            with pytest.raises(Corrupt, match="backup"):
+                await stores.order.append(Slot(3), b"d")
+            assert await stores.order.read(Slot(0), 9) == [b"a", b"b"]
+
+    run_real(main())
+
+
 def test_postgres_blob_that_was_changed_is_noticed(postgres_server: databases.Server) -> None:
     async def main() -> None:
         async with postgres_stores(postgres_server.address, 1) as (stores,):
@@ -355,6 +369,16 @@ def test_postgres_that_would_lose_what_it_acknowledged_is_refused(setting: str) 
 
     with obtained(lambda: databases.postgres(setting)) as server:
         run_real(main(server.address))
+
+
+@pytest.mark.parametrize("wrong", ["etcd://a", "postgres://a:b:c", "postgres://a/b?sslmode=maybe"])
+def test_postgres_url_that_is_none_is_refused(wrong: str) -> None:
+    async def main() -> None:
+        with pytest.raises(InvalidRequest):
+            async with open_postgres(wrong, Random(1)):
+                pass
+
+    run_real(main())
 
 
 def test_postgres_role_that_may_not_make_tables_is_told(postgres_server: databases.Server) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from pathlib import Path
 
 import databases
 import obstore
@@ -143,7 +144,24 @@ def test_s3_that_cannot_be_used_is_told_when_opened(
     run_real(main())
 
 
-@pytest.mark.parametrize("wrong", ["blobs", "ftp://blobs", "s3://blobs?colour=red"])
+def test_s3_with_tls_is_spoken_to_if_its_certificate_is_trusted(tmp_path: Path) -> None:
+    cert, key = databases.make_certificate(tmp_path)
+
+    async def main(url: str) -> None:
+        async with open_s3(f"{url}&ca={cert}") as store:
+            await store.put("x", b"data")
+            assert await store.get("x") == b"data"
+        with pytest.raises(Unavailable):
+            async with open_s3(url):
+                pass
+
+    with obtained(lambda: databases.s3(f"--cert={cert}", f"--key={key}")) as server:
+        run_real(main(databases.s3_url(server.address, "https")))
+
+
+@pytest.mark.parametrize(
+    "wrong", ["blobs", "ftp://blobs", "s3://blobs?colour=red", "s3://blobs?ca=/nowhere"]
+)
 def test_s3_url_that_is_none_is_refused(wrong: str) -> None:
     with pytest.raises(InvalidRequest):
         S3BlobStore(wrong, "journal")

@@ -20,6 +20,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from hashlib import sha256
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
@@ -75,8 +76,9 @@ async def open_s3(
 
     Args:
         url: `s3://bucket/path`, `gs://…`, `az://…`; options of obstore's may follow, such as
-            `?region=eu-central-1&endpoint=http://127.0.0.1:9000`. Who this is stands in the
-            environment, as the library takes it (AWS_ACCESS_KEY_ID and so on).
+            `?region=eu-central-1&endpoint=https://127.0.0.1:9000`, and `ca=FILE`, which names who
+            signed the server's certificate. Who this is stands in the environment, as the library
+            takes it (AWS_ACCESS_KEY_ID and so on).
         journal: Its name is in every key.
         timeout_s: How long a call may take.
 
@@ -212,6 +214,8 @@ def _store(url: str, timeout_s: float, *, retries_max: int) -> "ObjectStore":
         "max_retries": retries_max,
         "retry_timeout": timedelta(seconds=timeout_s),
     }
+    if ca := options.pop("ca", None):
+        client["root_certificate"] = _read(ca)
     place = urlunsplit(parts._replace(query=""))
     try:
         store: ObjectStore = from_url(
@@ -220,6 +224,13 @@ def _store(url: str, timeout_s: float, *, retries_max: int) -> "ObjectStore":
     except (*_FAILURES, ValueError) as error:
         raise InvalidRequest(f"{url!r} cannot be used: {error}") from error
     return store
+
+
+def _read(path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise InvalidRequest(f"{path} cannot be read: {error.strerror}") from error
 
 
 _blob_store: type[BlobStore] = S3BlobStore

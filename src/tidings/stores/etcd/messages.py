@@ -17,7 +17,7 @@ AUTHENTICATE = "/etcdserverpb.Auth/Authenticate"
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
-_EQUAL, _LESS = 0, 2
+_EQUAL, _GREATER, _LESS = 0, 1, 2
 _CREATE_REVISION, _VALUE = 1, 3
 _DESCENDING, _BY_KEY = 2, 0
 _NO_DELETES = 1
@@ -46,6 +46,11 @@ def _bytes(field: int, value: bytes) -> bytes:
 def is_absent(key: bytes) -> bytes:
     """A condition: there is no such key."""
     return _number(1, _EQUAL) + _number(2, _CREATE_REVISION) + _bytes(3, key) + _number(5, 0)
+
+
+def is_present(key: bytes) -> bytes:
+    """A condition: there is such a key."""
+    return _number(1, _GREATER) + _number(2, _CREATE_REVISION) + _bytes(3, key) + _number(5, 0)
 
 
 def holds(key: bytes, value: bytes) -> bytes:

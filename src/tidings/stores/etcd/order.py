@@ -29,6 +29,7 @@ from tidings.stores.etcd.messages import (
     holds,
     is_absent,
     is_below,
+    is_present,
     keys_only,
     put,
     range_request,
@@ -105,23 +106,41 @@ class EtcdOrderStore:
         """See `OrderStore`."""
         if len(entry) > ENTRY_BYTES_MAX:
             raise InvalidRequest(f"an entry has {len(entry)} bytes; at most {ENTRY_BYTES_MAX} fit")
+        try:
+            before = is_present(self._slot_key(slot - 1)) if slot else self._is_boundary(slot)
+            outcome = await self._append(slot, entry, before)
+            if outcome is None:
+                # The one before was trimmed, and so the boundary may be here.
+                outcome = await self._append(slot, entry, self._is_boundary(slot))
+        except Indeterminate as error:
+            return Unsettled(str(error))
+        if outcome is None:
+            raise Corrupt(
+                f"slot {slot - 1} is missing, though it was filled: was etcd restored from a backup"
+                " while nodes ran? Start them all again; what the backup lacks is lost"
+            )
+        return outcome
+
+    def _is_boundary(self, slot: Slot) -> bytes:
+        return holds(self._boundary, _digits(slot))
+
+    async def _append(
+        self, slot: Slot, entry: bytes, before: bytes
+    ) -> Appended | Occupied | Trimmed | None:
+        """Fill a slot if `before` holds as well; return None if only that does not."""
         key = self._slot_key(slot)
         request = transaction(
-            [is_absent(key), is_below(self._boundary, _digits(slot + 1))],
+            [is_absent(key), is_below(self._boundary, _digits(slot + 1)), before],
             [put(key, entry)],
             [get(self._boundary), get(key)],
         )
-        try:
-            carried = Carried.decode(await self._client.call(TXN, request))
-        except Indeterminate as error:
-            return Unsettled(str(error))
+        carried = Carried.decode(await self._client.call(TXN, request))
         if carried.succeeded:
             return Appended()
         boundary, held = carried.found
         if slot < self._below(boundary):
             return Trimmed()
-        assert held.value is not None, "W1: a slot that was not filled was filled before"
-        return Occupied(held.value)
+        return None if held.value is None else Occupied(held.value)
 
     async def read(self, start: Slot, count_max: int) -> list[bytes] | Trimmed:
         """See `OrderStore`."""

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias, TypeVar
 
 import asyncpg
 
-from tidings.errors import Indeterminate, Unavailable
+from tidings.errors import Indeterminate, InvalidRequest, Unavailable
 
 T = TypeVar("T")
 
@@ -94,6 +94,7 @@ class Connections:
         """Open a connection; whoever asked for it closes it.
 
         Raises:
+            InvalidRequest: The URL is wrong.
             Unavailable: The server cannot be reached, or refuses.
         """
         try:
@@ -106,6 +107,8 @@ class Connections:
                 )
         except TimeoutError as error:
             raise Unavailable("PostgreSQL did not answer in time") from error
+        except ValueError as error:
+            raise InvalidRequest(f"this is no URL of PostgreSQL: {told(error)}") from error
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise Unavailable(f"PostgreSQL cannot be connected to: {told(error)}") from error
         name = f"tidings_{self._rng.getrandbits(64):016x}" if self._keeps_statements else None

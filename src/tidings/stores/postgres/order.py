@@ -134,7 +134,12 @@ class PostgresOrderStore:
             return Trimmed()
         if row["held"] is not None:
             return Occupied(row["held"])
-        assert slot <= row["end_slot"], f"slot {slot} would leave a gap before it"
+        if slot > row["end_slot"]:
+            raise Corrupt(
+                f"the journal ends at slot {row['end_slot']}, though slot {slot - 1} was filled:"
+                " was the database restored from a backup while nodes ran? Start them all again;"
+                " what the backup lacks is lost"
+            )
         if slot < row["end_slot"]:
             raise Corrupt(f"slot {slot} is missing, though slots after it are filled")
         # Somebody filled it while this statement waited for the row.
