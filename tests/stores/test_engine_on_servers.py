@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from random import Random
 
@@ -15,12 +15,13 @@ from remote_stores import etcd_url, new_journal, obtained
 
 from tidings.clock import SystemClock
 from tidings.core.pages import PageFormat
+from tidings.engine.journal import Journal
 from tidings.engine.log import Log
 from tidings.engine.settings import Settings
 from tidings.errors import Unavailable
-from tidings.ports import BlobStore, OrderStore, Trimmed
-from tidings.stores.etcd import open_etcd
-from tidings.stores.postgres import open_postgres
+from tidings.ports import BlobStore, Trimmed
+from tidings.stores.etcd import EtcdOrderStore, open_etcd
+from tidings.stores.postgres import PostgresOrderStore, open_postgres
 from tidings.stores.s3 import open_s3
 from tidings.types import Offset, Slot, TopicPartition
 
@@ -60,7 +61,7 @@ class Alone:
         """Nobody is there."""
 
 
-Stores = tuple[OrderStore, BlobStore]
+Stores = tuple[PostgresOrderStore | EtcdOrderStore, BlobStore]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +105,10 @@ async def on_etcd_and_s3(
 
 
 @asynccontextmanager
-async def node(below: Below, journal: str, name: str) -> AsyncIterator[Log]:
-    """Run a node of a cluster."""
+async def node(
+    below: Below, journal: str, name: str, settings: Settings = SETTINGS
+) -> AsyncIterator[Log]:
+    """Run a node of a cluster, which hears of new slots from its order store."""
     async with below.open(journal) as (order, blobs), asyncio.TaskGroup() as tasks:
         log = Log(
             order,
@@ -113,13 +116,47 @@ async def node(below: Below, journal: str, name: str) -> AsyncIterator[Log]:
             peers=Alone(name),
             clock=SystemClock(),
             rng=Random(),
-            settings=SETTINGS,
+            settings=settings,
             journal=journal,
             page_format=SMALL_PAGES,
         )
-        running = tasks.create_task(log.run())
+        running = [
+            tasks.create_task(log.run()),
+            tasks.create_task(order.follow(partial(hear, log.journal))),
+        ]
         yield log
-        running.cancel()
+        for task in running:
+            task.cancel()
+
+
+def hear(journal: Journal, slot: Slot, entry: bytes | None) -> None:
+    """Learn what a store tells."""
+    if entry is None:
+        journal.note_filled(slot, urgent=True)
+    else:
+        journal.learn(slot, [entry])
+
+
+HOUR_S = 3600.0
+
+
+def test_engine_hears_of_records_from_the_store_without_asking(below: Below) -> None:
+    async def main() -> None:
+        # Neither node asks by itself whether there is something new.
+        quiet = replace(SETTINGS, anti_entropy_s=HOUR_S, anti_entropy_idle_s=HOUR_S)
+        journal = new_journal()
+        async with (
+            asyncio.timeout(PATIENCE_S),
+            node(below, journal, "n0", quiet) as first,
+            node(below, journal, "n1", quiet) as second,
+        ):
+            for writer, reader in ((first, second), (second, first)):
+                with reader.watch([NEWS]) as watch:
+                    offset = await writer.append(NEWS, b"news", create_topic=True)
+                    while await reader.known_end_offset(NEWS) <= offset:
+                        await watch.wait()
+
+    uvloop.run(main())
 
 
 def record(name: str, number: int) -> bytes:
