@@ -9,10 +9,12 @@ from tidings.core import documents
 from tidings.core.entry import (
     OPERATION_BYTES,
     PAGE_NUMBER_BYTES,
+    RANGE_BYTES,
     TEXT_BYTES,
     AllocateProducerId,
     AlterTopic,
     Append,
+    BlobRange,
     CommitOffsets,
     CreatePartitions,
     CreateTopic,
@@ -20,7 +22,10 @@ from tidings.core.entry import (
     DeleteOffsets,
     DeleteRecords,
     DeleteTopic,
+    DoomBlobs,
     Entry,
+    ForgetBlobs,
+    ForgetCheckpoints,
     ForgetPages,
     InBlob,
     Inline,
@@ -28,6 +33,7 @@ from tidings.core.entry import (
     Operation,
     ProducerStamp,
     ReleaseSections,
+    ReserveBlobs,
     SaveGroup,
     Submission,
     decode_entry,
@@ -55,6 +61,10 @@ EVERY_OPERATION: list[Operation] = [
     DeleteGroup("g"),
     ReleaseSections(A, topic_id_of("a"), -1, Offset(0), Offset(7), [2, 2**63]),
     ForgetPages([2**63]),
+    ReserveBlobs(BlobRange("n0/1", 1, 2**63)),
+    DoomBlobs([BlobRange("n0/1", 1, 2**63)]),
+    ForgetBlobs([BlobRange("ä", 2**63, 2**63), BlobRange("b", 2**63, 2**63)]),
+    ForgetCheckpoints(Slot(9)),
 ]
 
 any_int = st.integers(-(2**63), 2**64 - 1)
@@ -104,7 +114,7 @@ entries = st.builds(
 
 def test_layout_of_an_entry_is_as_documented() -> None:
     # Written out by hand: a change here is a change of the stored format.
-    entry = Entry("n0/1", 7, [Submission("n0/1", 1, Slot(9), EVERY_OPERATION)])
+    entry = Entry("n0/1", 7, [Submission("n0/1", 1, Slot(9), EVERY_OPERATION, 5)])
     a, b = ["a", 0], ["b", 0]
     assert msgspec.msgpack.decode(encode_entry(entry)[documents.HEADER_BYTES :]) == [
         "n0/1",
@@ -130,7 +140,12 @@ def test_layout_of_an_entry_is_as_documented() -> None:
                     [11, "g"],
                     [12, a, topic_id_of("a"), -1, 0, 7, [2, 2**63]],
                     [13, [2**63]],
+                    [14, ["n0/1", 1, 2**63]],
+                    [15, [["n0/1", 1, 2**63]]],
+                    [16, [["ä", 2**63, 2**63], ["b", 2**63, 2**63]]],
+                    [17, 9],
                 ],
+                5,
             ]
         ],
     ]
@@ -184,6 +199,10 @@ def test_sizes_of_operations_count_what_grows() -> None:
         1,
         1 + 2 * PAGE_NUMBER_BYTES,
         PAGE_NUMBER_BYTES,
+        len("n0/1"),
+        RANGE_BYTES + len("n0/1"),
+        2 * RANGE_BYTES + 2 + 1,
+        0,
     ]
 
 

@@ -6,6 +6,7 @@ from tidings.core.entry import (
     AllocateProducerId,
     AlterTopic,
     Append,
+    BlobRange,
     CommitOffsets,
     CreatePartitions,
     CreateTopic,
@@ -13,6 +14,9 @@ from tidings.core.entry import (
     DeleteOffsets,
     DeleteRecords,
     DeleteTopic,
+    DoomBlobs,
+    ForgetBlobs,
+    ForgetCheckpoints,
     ForgetPages,
     InBlob,
     Inline,
@@ -20,10 +24,11 @@ from tidings.core.entry import (
     Operation,
     ProducerStamp,
     ReleaseSections,
+    ReserveBlobs,
     SaveGroup,
 )
 from tidings.core.limits import TOPIC_PARTITIONS_MAX, is_within_limits
-from tidings.types import Offset
+from tidings.types import Offset, Slot
 
 from .building import A, B, create
 
@@ -67,6 +72,11 @@ def commit(*offsets: int) -> CommitOffsets:
         DeleteGroup("g"),
         ReleaseSections(A, b"", -1, Offset(0), Offset(1), []),
         ForgetPages([]),
+        ReserveBlobs(BlobRange("", 1, 2)),
+        ReserveBlobs(BlobRange("", 2**63 - 1025, 2**63 - 1)),
+        DoomBlobs([]),
+        ForgetBlobs([]),
+        ForgetCheckpoints(Slot(0)),
     ],
     ids=repr,
 )
@@ -107,6 +117,10 @@ def test_operation_inside_its_limits_is_taken(operation: Operation) -> None:
         DeleteRecords(A, Offset(0), -1, b""),
         DeleteRecords(A, Offset(0), 2**63, b""),
         SaveGroup("g", 2**63, b""),
+        ReserveBlobs(BlobRange("", 0, 1)),
+        ReserveBlobs(BlobRange("", 1, 1)),
+        ReserveBlobs(BlobRange("", 1, 1026)),
+        ReserveBlobs(BlobRange("", 2**63 - 1, 2**63)),
     ],
     ids=repr,
 )

@@ -1,20 +1,33 @@
 """Segments: T1, and pages that end where their format says."""
 
 import pytest
+from msgspec.structs import replace
 
+from tidings.core.blob_numbers import data_blob
 from tidings.core.checkpoint import (
     decode_checkpoint,
     encode_checkpoint,
     restore_checkpoint,
     take_checkpoint,
 )
-from tidings.core.entry import Append, InBlob, MarkPagesDurable
+from tidings.core.entry import Append, BlobRange, InBlob, MarkPagesDurable, ReserveBlobs
 from tidings.core.pages import PageFormat
 from tidings.core.segments import inline_places, move_to_segment
 from tidings.core.state import State
 from tidings.types import Slot
 
-from .building import A, B, batch, create, fold, fold_until, read_index, section_of
+from .building import (
+    A,
+    B,
+    apply,
+    batch,
+    create,
+    fold,
+    fold_until,
+    read_index,
+    section_of,
+    submission,
+)
 
 FORMAT = PageFormat(10, 1000, 1000, has_segments=True)
 
@@ -40,8 +53,10 @@ def test_page_ends_with_the_slot_that_fills_it() -> None:
 
 def test_segment_holds_inline_batches_side_by_side_in_each_partition() -> None:
     state = state_of(FORMAT)
-    blob = InBlob("data/1/n0/1", 5, 6)
-    fold(state, batch(A, data=b"12"), batch(B, data=b"345"), Append(A, 1, blob))
+    blob = InBlob(data_blob("n0/1", 1), 5, 6)
+    fold(state, ReserveBlobs(BlobRange("n0/1", 1, 2)))
+    large = submission(batch(A, data=b"12"), batch(B, data=b"345"), Append(A, 1, blob))
+    apply(state, replace(large, blob_number=1))
     fold(state, batch(B, data=b"6"), batch(A, data=b"7890"))
     fold_until(state, 10)
     page = state.unwritten[0]
@@ -52,12 +67,12 @@ def test_segment_holds_inline_batches_side_by_side_in_each_partition() -> None:
         [InBlob("segment/0", 6, 3), InBlob("segment/0", 9, 1)],
     ]
     assert [(place.slot, place.operation) for place in inline_places(page)] == [
-        (1, 0),
-        (2, 1),
-        (1, 1),
         (2, 0),
+        (3, 1),
+        (2, 1),
+        (3, 0),
     ]
-    assert page.blobs == moved.blobs == ["data/1/n0/1"]
+    assert page.blobs == moved.blobs == ["data/n0/1/1"]
 
 
 def test_t1_index_moves_to_the_segment_when_it_is_called_durable() -> None:
@@ -86,10 +101,11 @@ def test_t1_restored_state_moves_the_same() -> None:
 
 def test_blobs_of_refused_batches_belong_to_the_page_too() -> None:
     state = state_of(FORMAT)
-    fold(state, Append(A, 0, InBlob("data/invalid", 0, 1)))
-    fold(state, Append(A._replace(partition=9), 1, InBlob("data/refused", 0, 1)))
+    fold(state, ReserveBlobs(BlobRange("n0/1", 1, 2)))
+    refused = Append(A._replace(partition=9), 1, InBlob(data_blob("n0/1", 1), 0, 1))
+    apply(state, replace(submission(refused), blob_number=1))
     fold_until(state, 20)
-    assert state.unwritten[0].blobs == ["data/refused"]
+    assert state.unwritten[0].blobs == [data_blob("n0/1", 1)]
     assert state.unwritten[1].blobs == []
 
 

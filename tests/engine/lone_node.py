@@ -19,7 +19,7 @@ from tidings.core.pages import IN_PLACE, PageFormat
 from tidings.engine.log import Log
 from tidings.engine.settings import Settings
 from tidings.errors import Unavailable
-from tidings.ports import AppendOutcome, Occupied, OrderStore, Trimmed, Unsettled
+from tidings.ports import AppendOutcome, Clock, Occupied, OrderStore, Trimmed, Unsettled
 from tidings.stores.memory import MemoryBlobStore, MemoryOrderStore
 from tidings.types import Offset, Slot, TopicPartition
 
@@ -150,12 +150,13 @@ def make_log(
     settings: Settings | None = None,
     life: int = 1,
     page_format: PageFormat = IN_PLACE,
+    clock: Clock | None = None,
 ) -> Log:
     return Log(
         order,
         blobs,
         peers=peers or Mailbox(),
-        clock=Midnight(),
+        clock=clock or Midnight(),
         rng=Random(f"life {life}"),
         settings=settings or Settings(),
         page_format=page_format,
@@ -174,9 +175,9 @@ async def running(*logs: Log) -> AsyncIterator[None]:
             task.cancel()
 
 
-def entry_of(*operations: Operation, origin: str = "n9/1", number: int = 1) -> Entry:
+def entry_of(*operations: Operation, origin: str = "n9/1", number: int = 1, ms: int = 0) -> Entry:
     """Return an entry of another node that holds one submission."""
-    return Entry(origin, 0, [Submission(origin, number, Slot(4000), list(operations))])
+    return Entry(origin, ms, [Submission(origin, number, Slot(4000), list(operations))])
 
 
 def append_of(data: bytes, name: TopicPartition = A) -> Append:

@@ -31,6 +31,8 @@ LANE = "engine/lane.py"
 JOURNAL = "engine/journal.py"
 UPKEEP = "engine/upkeep.py"
 READER = "engine/reader.py"
+ORPHANS = "engine/orphans.py"
+NUMBERS = "core/blob_numbers.py"
 STATE = "core/state.py"
 GOSSIP = "maelstrom/designs/gossip.py"
 LISTS = "maelstrom/designs/offset_list.py"
@@ -185,14 +187,14 @@ MUTANTS = [
     Mutant(
         "a blob is offered before it is durable",
         LANE,
-        '            await self._put(name, b"".join(parts))\n',
-        '            asyncio.get_running_loop().create_task(self._put(name, b"".join(parts)))\n',
+        "            await self._put(name, data)\n",
+        "            asyncio.get_running_loop().create_task(self._put(name, data))\n",
     ),
     Mutant(
         "a blob's name is used again",
         LANE,
-        "        self._blob_number += 1\n",
-        "        self._blob_number = 1\n",
+        "            self._blob_number += 1\n",
+        "            self._blob_number = 1\n",
     ),
     Mutant(
         "a submission that expired is answered as if it had been applied",
@@ -274,9 +276,9 @@ MUTANTS = [
     ),
     Mutant(
         "the checkpoint that is named is deleted",
-        UPKEEP,
-        "            await self._blobs.delete(checkpoint_blob(self._superseded))\n",
-        "            await self._blobs.delete(checkpoint_blob(checkpoint))\n",
+        ORPHANS,
+        "            if self._deleted_below <= slot < named:\n",
+        "            if self._deleted_below <= slot <= named:\n",
     ),
     Mutant(
         "an append that was refused is taken for done",
@@ -325,6 +327,83 @@ MUTANTS = [
         "engine/collector.py",
         "list(state.collection.condemned)[:",
         "list(state.collection.condemned)[1:][:",
+    ),
+    Mutant(
+        "an orphan is collected that is about to be published",
+        STATE,
+        "        if not self.blob_numbers.take(origin, number, now_ms):\n",
+        "        if not self.blob_numbers.take(origin, number, now_ms) and False:\n",
+    ),
+    Mutant(
+        "a blob is deleted before the fold has doomed its number",
+        ORPHANS,
+        "        ranges = self._old_doomed()\n",
+        "        held = self._journal.state.blob_numbers.reserved\n"
+        "        ranges = self._old_doomed() + [\n"
+        "            BlobRange(origin, each.next_number, each.end_number)\n"
+        "            for origin, each in held.items()\n"
+        "            if self._is_old(each.reserved_ms)\n"
+        "        ]\n",
+    ),
+    Mutant(
+        "a lane uses a number that was not reserved",
+        LANE,
+        "            if held is not None and number < held.end_number:\n",
+        "            if True:\n",
+    ),
+    Mutant(
+        "doomed blobs are never deleted",
+        ORPHANS,
+        "                await self._blobs.delete(data_blob(numbers.origin, number))\n",
+        "                pass\n",
+    ),
+    Mutant(
+        "a number that its lane gave up is forgotten with its blob",
+        NUMBERS,
+        "        self._doom_below(origin, number, now_ms)\n        self._leave",
+        "        self._leave",
+    ),
+    Mutant(
+        "what a lane reserved before is forgotten with its blobs",
+        NUMBERS,
+        "        self._doom_below(wanted.origin, wanted.first_number, now_ms)\n",
+        "",
+    ),
+    Mutant(
+        "what nobody named is never doomed",
+        ORPHANS,
+        "            if self._is_old(each.reserved_ms)\n",
+        "            if False\n",
+    ),
+    Mutant(
+        "a submission whose blob is doomed is taken for applied",
+        LANE,
+        "            if results[0] != _DOOMED:\n",
+        "            if results[0] != _DOOMED or True:\n",
+    ),
+    Mutant(
+        "a doomed blob that was stored late is left by its writer",
+        LANE,
+        "            await self._delete(name)\n",
+        "            pass\n",
+    ),
+    Mutant(
+        "a checkpoint forgets which numbers are reserved",
+        "core/checkpoint.py",
+        "        checkpoint.blob_numbers,\n",
+        "",
+    ),
+    Mutant(
+        "checkpoints that are not named any more are left",
+        ORPHANS,
+        "                await self._blobs.delete(checkpoint_blob(slot))\n",
+        "",
+    ),
+    Mutant(
+        "a checkpoint that was overtaken is left by its writer",
+        UPKEEP,
+        "            await self._blobs.delete(checkpoint_blob(slot))\n",
+        "            pass\n",
     ),
     Mutant(
         "a time-out is called definite",

@@ -10,6 +10,7 @@ that starts from it reads the rest from pages, as it does after pruning.
 import msgspec
 
 from tidings.core import documents
+from tidings.core.blob_numbers import BlobNumbers
 from tidings.core.collection import Collection
 from tidings.core.groups import Group, Groups
 from tidings.core.pages import Page, PageFormat, Spine
@@ -49,6 +50,7 @@ class Checkpoint(msgspec.Struct, frozen=True, array_like=True):
     durable_slot: Slot
     unwritten: list[Page]
     collection: Collection
+    blob_numbers: BlobNumbers
 
 
 def take_checkpoint(state: State) -> Checkpoint:
@@ -67,6 +69,7 @@ def take_checkpoint(state: State) -> Checkpoint:
         state.durable_slot,
         list(state.unwritten.values()),
         state.collection,
+        state.blob_numbers,
     )
 
 
@@ -91,6 +94,7 @@ def restore_checkpoint(checkpoint: Checkpoint) -> State:
         Topics(checkpoint.topics),
         Groups(checkpoint.groups),
         checkpoint.collection,
+        checkpoint.blob_numbers,
     )
     state.next_slot = state.open_slot = checkpoint.next_slot
     state.open_page = checkpoint.open_page

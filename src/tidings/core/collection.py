@@ -6,6 +6,9 @@ has said so. A page whose sections are all released is dead: its blobs are delet
 forgotten. So the state holds one number for each page that is left, not its sections: whoever
 collects reads them from the pages, partition by partition, from where the last one stopped.
 
+A checkpoint is needed while the order store names it. Whoever stores one may die before it is
+named, or be overtaken, so the state remembers where there may be some.
+
     E1  a section is released at most once: releases of a partition follow each other without a gap;
     E2  a section is released only when dead.
 """
@@ -14,10 +17,10 @@ from itertools import pairwise
 
 import msgspec
 
-from tidings.core.entry import ForgetPages
+from tidings.core.entry import ForgetCheckpoints, ForgetPages
 from tidings.core.pages import Spine
 from tidings.core.results import Done
-from tidings.types import Offset, TopicPartition
+from tidings.types import Offset, Slot, TopicPartition
 
 
 class Condemned(msgspec.Struct, array_like=True):
@@ -39,6 +42,8 @@ class Collection(msgspec.Struct, array_like=True):
     condemned: dict[int, Condemned] = {}
     """By a number that is used once."""
     next_condemned: int = 0
+    checkpoints: list[Slot] = []
+    """Where pages end, ascending: for each of these slots somebody may have stored a checkpoint."""
 
     def seal(self, page: int, section_count: int) -> None:
         """Note a new page."""
@@ -69,3 +74,9 @@ class Collection(msgspec.Struct, array_like=True):
         gone = dict.fromkeys(operation.pages)
         self.dead_pages = [page for page in self.dead_pages if page not in gone]
         return Done(len(self.dead_pages) < before)
+
+    def forget_checkpoints(self, operation: ForgetCheckpoints) -> Done:
+        """Forget checkpoints whose blobs were deleted."""
+        before = len(self.checkpoints)
+        self.checkpoints = [slot for slot in self.checkpoints if slot >= operation.below]
+        return Done(len(self.checkpoints) < before)

@@ -153,6 +153,42 @@ class ForgetPages(msgspec.Struct, frozen=True, array_like=True, tag=13):
     pages: list[int]
 
 
+class BlobRange(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Numbers of data blobs of one origin."""
+
+    origin: str
+    first_number: int
+    end_number: int
+    """The first after them."""
+
+
+class ReserveBlobs(msgspec.Struct, frozen=True, array_like=True, tag=14):
+    """Let an origin store blobs under numbers that are higher than all that it had before.
+
+    What it had and has not named is doomed.
+    """
+
+    numbers: BlobRange
+
+
+class DoomBlobs(msgspec.Struct, frozen=True, array_like=True, tag=15):
+    """State that numbers which no submission has named yet are not to be named any more."""
+
+    ranges: list[BlobRange]
+
+
+class ForgetBlobs(msgspec.Struct, frozen=True, array_like=True, tag=16):
+    """State that the blobs of doomed numbers are deleted, if there were any."""
+
+    ranges: list[BlobRange]
+
+
+class ForgetCheckpoints(msgspec.Struct, frozen=True, array_like=True, tag=17, gc=False):
+    """State that the blobs of all checkpoints below a slot are deleted, if there were any."""
+
+    below: Slot
+
+
 Operation = (
     Append
     | CreateTopic
@@ -168,6 +204,10 @@ Operation = (
     | DeleteGroup
     | ReleaseSections
     | ForgetPages
+    | ReserveBlobs
+    | DoomBlobs
+    | ForgetBlobs
+    | ForgetCheckpoints
 )
 
 
@@ -199,6 +239,10 @@ def _extra_size(operation: Operation) -> int:
             return _text_size(partition.topic) + PAGE_NUMBER_BYTES * len(pages)
         case ForgetPages(pages):
             return PAGE_NUMBER_BYTES * len(pages)
+        case ReserveBlobs(numbers):
+            return _text_size(numbers.origin)
+        case DoomBlobs(ranges) | ForgetBlobs(ranges):
+            return sum(RANGE_BYTES + _text_size(each.origin) for each in ranges)
         case DeleteRecords(partition):
             return _text_size(partition.topic)
         case DeleteTopic(name) | CreatePartitions(name) | DeleteGroup(name):
@@ -207,11 +251,16 @@ def _extra_size(operation: Operation) -> int:
             return _text_size(group) + len(document)
         case DeleteOffsets(group, partitions):
             return _text_size(group) + _names_size(partitions)
-        case MarkPagesDurable() | AllocateProducerId():  # pragma: no branch: the last kinds
+        case (
+            MarkPagesDurable() | AllocateProducerId() | ForgetCheckpoints()
+        ):  # pragma: no branch: the last kinds
             return 0
 
 
 PAGE_NUMBER_BYTES = 9
+
+RANGE_BYTES = 24
+"""The most that a range of blob numbers takes besides its origin."""
 
 TEXT_BYTES = 5
 """The most that MessagePack puts in front of a text."""
@@ -235,6 +284,11 @@ class Submission(msgspec.Struct, frozen=True, array_like=True):
     last_slot: Slot
     """The last slot at which it may still be applied; later it is as if it had never been."""
     operations: list[Operation]
+    blob_number: int = 0
+    """The reserved number of the one blob that its operations name; 0 for none.
+
+    Stays 0 where stores cannot delete: nothing is reserved there.
+    """
 
     @property
     def size_bytes(self) -> int:

@@ -16,6 +16,9 @@ from tidings.core.entry import (
     DeleteOffsets,
     DeleteRecords,
     DeleteTopic,
+    DoomBlobs,
+    ForgetBlobs,
+    ForgetCheckpoints,
     ForgetPages,
     InBlob,
     Inline,
@@ -23,6 +26,7 @@ from tidings.core.entry import (
     Operation,
     ProducerStamp,
     ReleaseSections,
+    ReserveBlobs,
     SaveGroup,
 )
 
@@ -51,6 +55,11 @@ GROUP_VERSION_MAX = 2**63 - 1
 PRODUCER_ID_MAX = 2**63 - 1
 PRODUCER_EPOCH_MAX = 2**15 - 1
 SEQUENCE_MAX = 2**31 - 1
+
+BLOB_NUMBER_MAX = 2**63 - 1
+
+RESERVED_BLOBS_MAX = 1024
+"""Blob numbers that an origin reserves at once."""
 
 SUBMISSION_SLOTS_MAX = 4096
 """A submission is applied at the earliest this many slots before its last slot.
@@ -89,6 +98,11 @@ def is_within_limits(operation: Operation) -> bool:
             return version <= GROUP_VERSION_MAX
         case MarkPagesDurable(page):
             return page >= 0
+        case ReserveBlobs(numbers):
+            return (
+                1 <= numbers.first_number < numbers.end_number <= BLOB_NUMBER_MAX
+                and numbers.end_number - numbers.first_number <= RESERVED_BLOBS_MAX
+            )
         case (
             DeleteTopic()
             | AlterTopic()
@@ -97,6 +111,9 @@ def is_within_limits(operation: Operation) -> bool:
             | DeleteGroup()
             | ReleaseSections()
             | ForgetPages()
+            | DoomBlobs()
+            | ForgetBlobs()
+            | ForgetCheckpoints()
         ):  # pragma: no branch: the last kinds of operation
             return True
 

@@ -15,6 +15,8 @@ class Reason(Enum):
     OUT_OF_ORDER_SEQUENCE = "the producer's sequence number is not the next one"
     INVALID = "the operation makes no sense"
     OFFSET_OUT_OF_RANGE = "the offset lies beyond the end of the partition"
+    BLOB_DOOMED = "its blob is not reserved any more: store the record bytes in another"
+    TOO_MANY_BLOBS = "too many blobs wait to be deleted: try again later"
 
 
 class Placed(msgspec.Struct, frozen=True, gc=False):

@@ -14,6 +14,7 @@ The index in memory is part of the state only as far as pruning allows: `prune` 
 hold, at any time, without changing any answer.
 """
 
+from tidings.core.blob_numbers import BlobNumbers, data_blob
 from tidings.core.collection import Collection, Condemned
 from tidings.core.entry import (
     AllocateProducerId,
@@ -26,13 +27,17 @@ from tidings.core.entry import (
     DeleteOffsets,
     DeleteRecords,
     DeleteTopic,
+    DoomBlobs,
     Entry,
+    ForgetBlobs,
+    ForgetCheckpoints,
     ForgetPages,
     InBlob,
     Inline,
     MarkPagesDurable,
     Operation,
     ReleaseSections,
+    ReserveBlobs,
     SaveGroup,
     Submission,
 )
@@ -69,12 +74,17 @@ Measured between the wall clocks of publishers, which must agree much better tha
 """
 
 Applied = tuple[Submission, list[Result] | None]
-"""A submission with its results; None when it was dropped (repeated, or not at its time)."""
+"""A submission with its results; None when it was dropped (repeated, or not at its time).
+
+If it names a blob that is not reserved, that is the result of all its operations.
+"""
 
 _Place = tuple[Slot, int, int]
 """Slot, submission and operation: where in the journal an operation stands."""
 
 _UNKNOWN = Refused(Reason.UNKNOWN_TOPIC_OR_PARTITION)
+_INVALID = Refused(Reason.INVALID)
+_DOOMED = Refused(Reason.BLOB_DOOMED)
 
 _REFUSALS = {
     Verdict.FENCED: Refused(Reason.FENCED),
@@ -91,6 +101,7 @@ class State:
         topics: Topics | None = None,
         groups: Groups | None = None,
         collection: Collection | None = None,
+        blob_numbers: BlobNumbers | None = None,
     ) -> None:
         self.page_format = page_format
         # The slot whose entry is applied next.
@@ -106,8 +117,11 @@ class State:
         self.partitions: dict[TopicPartition, Partition] = {}
         self._groups = groups or Groups()
         self.next_producer_id = 0
-        # Stays empty where pages have no segments: nothing is deleted there.
+        # These stay empty where pages have no segments: nothing is deleted there.
         self.collection = collection or Collection()
+        self.blob_numbers = blob_numbers or BlobNumbers()
+        # The blob that the submission being applied may name, if any.
+        self._blob = ""
         # Of each origin, the newest number that was applied and the highest last slot. Grows by
         # `apply`, shrinks where a page is sealed.
         self.origins: dict[str, tuple[int, Slot]] = {}
@@ -132,6 +146,9 @@ class State:
         for position, submission in enumerate(entry.submissions):
             if not self._admit(slot, submission):
                 applied.append((submission, None))
+                continue
+            if not self._take_blob(submission, entry.published_ms):
+                applied.append((submission, [_DOOMED] * len(submission.operations)))
                 continue
             results = [
                 self._apply_operation(operation, (slot, position, place), entry.published_ms)
@@ -169,13 +186,23 @@ class State:
         self.origins[origin] = (number, max(last_slot, highest))
         return True
 
+    def _take_blob(self, submission: Submission, now_ms: int) -> bool:
+        """Say whether a submission may name the blob that it names, if any (X1)."""
+        origin, number = submission.origin, submission.blob_number
+        self._blob = ""
+        if not number:
+            return True
+        if not self.blob_numbers.take(origin, number, now_ms):
+            return False
+        self._blob = data_blob(origin, number)
+        self._open_blobs[self._blob] = None
+        return True
+
     def _apply_operation(self, operation: Operation, place: _Place, now_ms: int) -> Result:
         if not is_within_limits(operation):
-            return Refused(Reason.INVALID)
+            return _INVALID
         match operation:
             case Append():
-                if self.page_format.has_segments and isinstance(operation.payload, InBlob):
-                    self._open_blobs[operation.payload.name] = None
                 return self._append(operation, place, now_ms)
             case CommitOffsets(offsets=offsets):
                 known = all(self.has_partition(partition) for partition, _ in offsets)
@@ -204,22 +231,38 @@ class State:
                 return self._topics.alter(operation)
             case ReleaseSections():
                 return self._release(operation)
-            case ForgetPages():  # pragma: no branch: the last kind of operation
+            case ForgetPages():
                 return self.collection.forget(operation)
+            case ReserveBlobs(numbers):
+                if not self.page_format.has_segments:
+                    return _INVALID
+                return self.blob_numbers.reserve(numbers, now_ms)
+            case DoomBlobs():
+                return self.blob_numbers.doom(operation, now_ms)
+            case ForgetBlobs():
+                return self.blob_numbers.forget(operation)
+            case ForgetCheckpoints():  # pragma: no branch: the last kind of operation
+                return self.collection.forget_checkpoints(operation)
 
     def _append(self, operation: Append, place: _Place, now_ms: int) -> Result:
         if not self.has_partition(operation.partition):
             return _UNKNOWN
+        payload = operation.payload
+        where: InEntry | InBlob
+        if isinstance(payload, Inline):
+            where = InEntry(*place, len(payload.data))
+        elif self.page_format.has_segments and payload.name != self._blob:
+            return _INVALID
+        else:
+            where = payload
         partition = self.partitions.get(operation.partition)
         if partition is None:
             partition = self.partitions[operation.partition] = Partition()
-        payload = operation.payload
-        where = InEntry(*place, len(payload.data)) if isinstance(payload, Inline) else payload
         if (
             partition.end_offset + operation.record_count > OFFSET_MAX
             or partition.end_bytes + where.size_bytes > BYTES_MAX
         ):
-            return Refused(Reason.INVALID)
+            return _INVALID
         if operation.producer is not None:
             found = partition.producers.check(operation.producer, operation.record_count)
             if isinstance(found, PlacedBatch):
@@ -286,7 +329,7 @@ class State:
         end = known.dead_offset if isinstance(known, Partition) else known.sealed_offset
         is_rising = operation.from_offset < operation.to_offset <= end
         if not is_rising or not self.collection.has_sections(operation.pages):
-            return Refused(Reason.INVALID)
+            return _INVALID
         self.collection.release(operation.pages)
         if isinstance(known, Partition):
             known.release(operation.to_offset)
@@ -311,6 +354,7 @@ class State:
         self._open_blobs.clear()
         if self.page_format.has_segments:
             self.collection.seal(number, len(sections))
+            self.collection.checkpoints.append(self.next_slot)
         self.open_page, self.open_slot = number + 1, self.next_slot
         self._open_batches = self._open_bytes = 0
         # F2: whatever was applied of the others would be past its last slot if it came again.
@@ -322,7 +366,7 @@ class State:
 
     def _mark_durable(self, page: int) -> Result:
         if page >= self.open_page:
-            return Refused(Reason.INVALID)
+            return _INVALID
         if page < self.durable_pages:
             return Done(changed=False)
         for number in range(self.durable_pages, page + 1):

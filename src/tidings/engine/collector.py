@@ -10,11 +10,13 @@ node may do it, also several at once; a step that was done already changes nothi
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 
 from tidings.core.entry import ForgetPages, Operation, ReleaseSections
 from tidings.core.pages import Spine, covers
 from tidings.core.segments import segment_blob
 from tidings.engine.journal import Journal, Missing
+from tidings.engine.orphans import Orphans
 from tidings.engine.preference import Preference
 from tidings.engine.reader import Reader, page_blob
 from tidings.engine.rounds import Rounds
@@ -38,6 +40,7 @@ class Collector:
         journal: Journal,
         reader: Reader,
         blobs: BlobStore,
+        orphans: Orphans,
         *,
         submitter: Submitter,
         preference: Preference,
@@ -50,6 +53,7 @@ class Collector:
         self._preference = preference
         self._settings = settings
         self._rounds: Rounds[TopicPartition] = Rounds(settings.collect_partitions_max)
+        self._orphans = orphans
 
     async def run(self) -> None:
         """Collect at intervals, until cancelled."""
@@ -59,24 +63,20 @@ class Collector:
             if not self._preference.is_own:
                 continue
             try:
-                await self.tick()
-            except Missing as error:
-                # Another node released or deleted it meanwhile: this one learns of it soon.
-                log.info("collecting is put off: %s", error)
+                await self._tick()
             except TidingsError as error:
-                log.warning("collecting is put off: %s", error)
+                log.warning("what was collected is not told: %s", error)
 
-    async def tick(self) -> None:
-        """Release some sections, then delete the blobs of some dead pages.
+    async def _tick(self) -> None:
+        """Collect some of everything; tell it in one entry, for entries make pages to collect."""
+        done: list[Operation] = []
+        for collect in (self._release, self._delete, self._orphans.collect):
+            done += await _try(collect)
+        if done:
+            await self._submitter.submit(done)
 
-        Raises:
-            Unavailable, Indeterminate: It may be done or not, and will be tried again.
-            Missing, Corrupt: Another node was faster, or a store lost something.
-        """
-        await self._release()
-        await self._delete()
-
-    async def _release(self) -> None:
+    async def _release(self) -> list[Operation]:
+        """Return what releases some dead sections."""
         operations: list[Operation] = []
         sections_left = self._settings.collect_sections_max
         for walk in self._walks():
@@ -84,8 +84,7 @@ class Collector:
             if found is not None:
                 operations.append(found)
                 sections_left -= len(found.pages)
-        if operations:
-            await self._submitter.submit(operations)
+        return operations
 
     def _walks(self) -> list[_Walk]:
         """Return where there are dead sections, of some partitions and some deleted ones."""
@@ -127,15 +126,14 @@ class Collector:
             wanted.partition, wanted.topic_id, wanted.condemned, wanted.from_offset, offset, pages
         )
 
-    async def _delete(self) -> None:
-        """Delete the blobs of dead pages, and have the pages forgotten."""
+    async def _delete(self) -> list[Operation]:
+        """Delete the blobs of some dead pages; return what has the pages forgotten."""
         state = self._journal.state
         dead = [page for page in state.collection.dead_pages if page < state.durable_pages]
         dead = dead[: self._settings.collect_pages_max]
         for page in dead:
             await self._delete_page(page)
-        if dead:
-            await self._submitter.submit([ForgetPages(dead)])
+        return [ForgetPages(dead)] if dead else []
 
     async def _delete_page(self, number: int) -> None:
         assert number not in self._journal.state.collection.live_sections, f"V1: {number} is alive"
@@ -144,3 +142,15 @@ class Collector:
             await self._blobs.delete(name)
         await self._blobs.delete(segment_blob(number))
         await self._blobs.delete(page_blob(number))
+
+
+async def _try(collect: Callable[[], Awaitable[list[Operation]]]) -> list[Operation]:
+    """Do a part of the collecting, or leave it to the next time."""
+    try:
+        return await collect()
+    except Missing as error:
+        # Another node released or deleted it meanwhile: this one learns of it soon.
+        log.info("collecting is put off: %s", error)
+    except TidingsError as error:
+        log.warning("collecting is put off: %s", error)
+    return []

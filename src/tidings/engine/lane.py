@@ -8,15 +8,28 @@ this node; if that does not publish it in time, this node does.
     B3  numbers go up by one and last slots never go down, so that the fold can drop repeats;
     B4  a submission that was offered fails only when it certainly never happened: when the journal
         has passed its last slot, and its operations form a new submission; or when the order store
-        refused it (U4) and no other node was ever asked to publish it.
+        refused it (U4) and no other node was ever asked to publish it;
+    B5  a blob's name is used once; where stores can delete, its number is one that the fold, as far
+        as this node knows it, holds as reserved (X1).
 """
 
 import asyncio
+import logging
 
 import msgspec
 
-from tidings.core.entry import Append, Entry, InBlob, Inline, Operation, Submission
-from tidings.core.results import Result
+from tidings.core.blob_numbers import data_blob
+from tidings.core.entry import (
+    Append,
+    BlobRange,
+    Entry,
+    InBlob,
+    Inline,
+    Operation,
+    ReserveBlobs,
+    Submission,
+)
+from tidings.core.results import Reason, Refused, Result
 from tidings.core.state import Applied
 from tidings.engine.backoff import Backoff
 from tidings.engine.gossip import Gossip, node_of
@@ -27,6 +40,10 @@ from tidings.engine.settings import Settings
 from tidings.errors import Indeterminate, Unavailable
 from tidings.ports import BlobStore
 from tidings.types import Slot
+
+log = logging.getLogger(__name__)
+
+_DOOMED = Refused(Reason.BLOB_DOOMED)
 
 
 class Lane:
@@ -52,8 +69,10 @@ class Lane:
         self._preference = preference
         self._settings = settings
         self._number = 0
-        # The newest blob's; goes up by one for each try to make a submission.
+        # The newest blob's; goes up with each try to make a submission that has one.
         self._blob_number = 0
+        # The first number after all that this lane ever wanted to reserve.
+        self._reserved_end = 1
         self._last_slot = Slot(0)
         # The submission on its way, and where its outcome goes: results, or None if it expired.
         self._outstanding: Submission | None = None
@@ -68,30 +87,56 @@ class Lane:
             Unavailable: Their blob or their entry was refused; they certainly have no effect.
             Indeterminate: They took effect or not, but what became of them is lost.
         """
-        return await self._settle(await self._move_to_blob(operations))
+        inline_bytes_max = self._journal.store.inline_bytes_max
+        if not any(_is_large(operation, inline_bytes_max) for operation in operations):
+            return await self._settle(operations)
+        while True:
+            number = await self._next_number()
+            name = data_blob(self._origin, number)
+            moved, data = _move_to_blob(operations, name, inline_bytes_max)
+            await self._put(name, data)
+            results = await self._settle(moved, number if self._reserves else 0)
+            if results[0] != _DOOMED:
+                return results
+            # The number was doomed while this node slept, so none of it happened. The blob may have
+            # been stored after it was collected.
+            await self._delete(name)
 
-    async def _move_to_blob(self, operations: list[Operation]) -> list[Operation]:
-        """Put large record batches into one blob, and references to it in their place."""
-        # A name of its own even if nothing comes of it: a put that was lost may still arrive.
-        self._blob_number += 1
-        name = f"data/{self._origin}/{self._blob_number}"
-        parts: list[bytes] = []
-        position = 0
-        moved: list[Operation] = []
-        for operation in operations:
-            match operation:
-                case Append(payload=Inline(data)) if (
-                    len(data) > self._journal.store.inline_bytes_max
-                ):
-                    payload = InBlob(name, position, len(data))
-                    moved.append(msgspec.structs.replace(operation, payload=payload))
-                    parts.append(data)
-                    position += len(data)
-                case _:
-                    moved.append(operation)
-        if parts:
-            await self._put(name, b"".join(parts))
-        return moved
+    @property
+    def _reserves(self) -> bool:
+        """Whether blobs can be deleted, so that their numbers are reserved."""
+        return self._journal.state.page_format.has_segments
+
+    async def _next_number(self) -> int:
+        """Return a number for a blob: a new one, for a put that was lost may still arrive."""
+        if not self._reserves:
+            self._blob_number += 1
+            return self._blob_number
+        while True:
+            # What the fold holds, not what was reserved once: anybody may have doomed it since.
+            held = self._journal.state.blob_numbers.reserved.get(self._origin)
+            number = max(self._blob_number + 1, held.next_number if held else 0)
+            if held is not None and number < held.end_number:
+                self._blob_number = number
+                return number
+            await self._reserve()
+
+    async def _reserve(self) -> None:
+        """Reserve numbers, or try to.
+
+        Raises:
+            Unavailable: Refused, here or by the fold.
+        """
+        first = self._reserved_end
+        self._reserved_end = first + self._settings.blobs_reserved
+        wanted = ReserveBlobs(BlobRange(self._origin, first, self._reserved_end))
+        try:
+            (result,) = await self._settle([wanted])
+        except Indeterminate:
+            # The state knows.
+            return
+        if isinstance(result, Refused):
+            raise Unavailable(result.reason.value)
 
     async def _put(self, name: str, data: bytes) -> None:
         backoff = Backoff(self._settings)
@@ -107,13 +152,22 @@ class Lane:
             else:
                 return
 
-    async def _settle(self, operations: list[Operation]) -> list[Result]:
+    async def _delete(self, name: str) -> None:
+        """Delete a blob that nobody will name; if that fails, it stays."""
+        try:
+            await self._blobs.delete(name)
+        except Unavailable as error:
+            log.warning("blob %s, which nothing names, is left: %s", name, error)
+
+    async def _settle(self, operations: list[Operation], blob_number: int = 0) -> list[Result]:
         """Submit operations, again each time they expired, until the journal holds them."""
         while True:
             self._number += 1
             window = self._settings.submission_window_slots
             self._last_slot = max(self._last_slot, Slot(self._journal.filled + window))
-            submission = Submission(self._origin, self._number, self._last_slot, operations)
+            submission = Submission(
+                self._origin, self._number, self._last_slot, operations, blob_number
+            )
             results = await self._deliver(submission)
             if results is not None:
                 return results
@@ -183,3 +237,31 @@ class Lane:
 
 def _same(one: Submission, other: Submission) -> bool:
     return (one.origin, one.number) == (other.origin, other.number)
+
+
+def _is_large(operation: Operation, inline_bytes_max: int) -> bool:
+    """Whether an operation brings record bytes that are too many for an entry."""
+    return (
+        isinstance(operation, Append)
+        and isinstance(operation.payload, Inline)
+        and len(operation.payload.data) > inline_bytes_max
+    )
+
+
+def _move_to_blob(
+    operations: list[Operation], name: str, inline_bytes_max: int
+) -> tuple[list[Operation], bytes]:
+    """Put references to a blob in the place of large record batches; return its bytes as well."""
+    parts: list[bytes] = []
+    position = 0
+    moved: list[Operation] = []
+    for operation in operations:
+        match operation:
+            case Append(payload=Inline(data)) if len(data) > inline_bytes_max:
+                payload = InBlob(name, position, len(data))
+                moved.append(msgspec.structs.replace(operation, payload=payload))
+                parts.append(data)
+                position += len(data)
+            case _:
+                moved.append(operation)
+    return moved, b"".join(parts)

@@ -40,6 +40,7 @@ from tidings.engine.collector import Collector
 from tidings.engine.gossip import Gossip, incarnation_of
 from tidings.engine.journal import Journal
 from tidings.engine.lane import Lane
+from tidings.engine.orphans import Orphans
 from tidings.engine.preference import Preference
 from tidings.engine.publisher import Publisher
 from tidings.engine.reader import Reader, RecordBatch
@@ -54,6 +55,7 @@ from tidings.errors import (
     OffsetOutOfRange,
     OutOfOrderSequence,
     TidingsError,
+    Unavailable,
     UnknownTopicOrPartition,
 )
 from tidings.ports import BlobStore, Clock, OrderStore, Peers
@@ -65,6 +67,9 @@ _ERRORS: dict[Reason, type[TidingsError]] = {
     Reason.OUT_OF_ORDER_SEQUENCE: OutOfOrderSequence,
     Reason.INVALID: InvalidRequest,
     Reason.OFFSET_OUT_OF_RANGE: OffsetOutOfRange,
+    # Of these two lanes take care.
+    Reason.BLOB_DOOMED: Unavailable,
+    Reason.TOO_MANY_BLOBS: Unavailable,
 }
 
 T = TypeVar("T", Placed, Done, RecordsDeleted, ProducerIdAllocated)
@@ -135,10 +140,15 @@ class Log:
             for number in range(settings.lanes)
         ]
         self._submitter = Submitter(self.journal, lanes, settings)
+        orphans = Orphans(self.journal, blobs, clock, settings)
         self._upkeep = Upkeep(
-            incarnation, self.journal, blobs, submitter=self._submitter, settings=settings
+            incarnation,
+            self.journal,
+            blobs,
+            orphans,
+            submitter=self._submitter,
+            settings=settings,
         )
-
         self._retention = Retention(
             self.journal,
             self._reader,
@@ -151,6 +161,7 @@ class Log:
             self.journal,
             self._reader,
             blobs,
+            orphans,
             submitter=self._submitter,
             preference=preference,
             settings=settings,

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from tidings.core.limits import SUBMISSION_SLOTS_MAX
+from tidings.core.limits import RESERVED_BLOBS_MAX, SUBMISSION_SLOTS_MAX
 from tidings.errors import InvalidRequest
 
 KIB = 1024
@@ -33,6 +33,8 @@ class Settings:
     """A submission may be applied this many slots after the journal's end when it was numbered."""
     blob_patience_s: float = 3.0
     """How long a submission waits for its blob to be stored before its operations fail."""
+    blobs_reserved: int = 64
+    """Numbers of blobs that a lane reserves at once, where stores can delete."""
 
     # Gossip
     gossip: bool = True
@@ -94,6 +96,11 @@ class Settings:
     """Sections of pages released each time."""
     collect_pages_max: int = 200
     """Pages whose blobs are deleted each time."""
+    collect_blobs_max: int = 1000
+    """Blobs that nothing names, deleted each time."""
+    collect_orphans_after_s: float = 3600.0
+    """How long a blob may stay unnamed before nobody may name it any more, and how long after that
+    it is deleted: longer than a put may be under way."""
 
     def __post_init__(self) -> None:
         """Check what would do harm without being noticed.
@@ -105,4 +112,8 @@ class Settings:
             raise InvalidRequest(
                 f"submission_window_slots is {self.submission_window_slots}; "
                 f"the fold takes 1 to {SUBMISSION_SLOTS_MAX}"
+            )
+        if not 1 <= self.blobs_reserved <= RESERVED_BLOBS_MAX:
+            raise InvalidRequest(
+                f"blobs_reserved is {self.blobs_reserved}; the fold takes 1 to {RESERVED_BLOBS_MAX}"
             )

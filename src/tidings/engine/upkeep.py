@@ -28,6 +28,7 @@ from tidings.engine.journal import (
     checkpoint_blob,
     checkpoint_slot,
 )
+from tidings.engine.orphans import Orphans
 from tidings.engine.reader import page_blob
 from tidings.engine.record_bytes import inline_data
 from tidings.engine.settings import Settings
@@ -47,6 +48,7 @@ class Upkeep:
         incarnation: str,
         journal: Journal,
         blobs: BlobStore,
+        orphans: Orphans,
         *,
         submitter: Submitter,
         settings: Settings,
@@ -54,14 +56,13 @@ class Upkeep:
         self._incarnation = incarnation
         self._journal = journal
         self._blobs = blobs
+        self._orphans = orphans
         self._submitter = submitter
         self._settings = settings
         # Set when this node has filled a page's last slot.
         self._due = asyncio.Event()
         # The newest checkpoint taken and not yet written: (next slot, bytes).
         self._checkpoint: tuple[Slot, bytes] | None = None
-        # The checkpoint that the newest one of this node took the place of; 0 for none.
-        self._superseded = 0
         self._durable_pages = 0
         self._durable_slot = Slot(0)
         journal.observers.append(self._observe)
@@ -106,7 +107,9 @@ class Upkeep:
         for page in pages:
             await self._write_page(page)
         if pages:
-            await self._submitter.submit([MarkPagesDurable(pages[-1].number)])
+            await self._submitter.submit(
+                [MarkPagesDurable(pages[-1].number), *self._orphans.forget_checkpoints()]
+            )
 
     async def _write_page(self, page: Page) -> None:
         """Write a page, after its segment if the format has any; nothing if somebody else has."""
@@ -142,26 +145,29 @@ class Upkeep:
             return
         slot, data = self._checkpoint
         await self._blobs.put(checkpoint_blob(slot), data)
-        while True:
-            named = await self._journal.store.read_cell(CHECKPOINT_CELL)
-            if checkpoint_slot(named) >= slot:
-                break
-            self._superseded = checkpoint_slot(named)
-            if await self._journal.store.swap_cell(CHECKPOINT_CELL, named, b"%d" % slot):
-                named = b"%d" % slot
-                break
-        if checkpoint_slot(named) == slot:
-            await self._let_go(slot)
+        if await self._name(slot) == slot:
+            await self._trim(slot)
+            await self._orphans.delete_checkpoints()
+        else:
+            # Whoever collects may have been there before it was stored.
+            await self._blobs.delete(checkpoint_blob(slot))
         if self._checkpoint == (slot, data):
             self._checkpoint = None
 
-    async def _let_go(self, checkpoint: int) -> None:
-        """Trim what the checkpoint and the durable pages hold, and delete the checkpoint before."""
+    async def _name(self, slot: Slot) -> int:
+        """Have the cell name a checkpoint, unless it names a newer one; return which it names."""
+        while True:
+            named = await self._journal.store.read_cell(CHECKPOINT_CELL)
+            if checkpoint_slot(named) >= slot:
+                return checkpoint_slot(named)
+            if await self._journal.store.swap_cell(CHECKPOINT_CELL, named, b"%d" % slot):
+                return slot
+
+    async def _trim(self, checkpoint: int) -> None:
+        """Let go of the slots that nobody needs besides a checkpoint and the durable pages."""
         state = self._journal.state
         if not state.page_format.has_segments:
             return
         below = Slot(min(checkpoint, state.durable_slot))
         assert state.durable_slot <= state.open_slot, f"K4: {state.durable_slot} is not sealed"
         await self._journal.store.trim(below)
-        if self._superseded:
-            await self._blobs.delete(checkpoint_blob(self._superseded))

@@ -7,8 +7,10 @@ A4  a committed offset never goes back, nor does one that a client is told of;
 A5  whatever an applied operation, a durable page or the checkpoint cell names, is stored, unless
     the page to which it belongs is dead;
 A6  what was read is what was appended there, and retention leaves what it must;
-A7  where stores can delete: what is dead is deleted and forgotten in the end, and what is left
-    belongs to something, but for blobs that no entry names and those that a late call brought back.
+A7  where stores can delete: in the end no blob is left that is dead, that nobody came to name, or
+    that is a checkpoint older than the one that is named; except where a put came so late that the
+    blob had been deleted already, and its writer died before it could delete it once more. What is
+    left only because there was no time yet, the state still remembers.
 """
 
 import msgspec
@@ -80,4 +82,5 @@ def digest(state: State) -> bytes:
     pages = [encode_page(page) for page in state.unwritten.values()]
     slots = (state.next_slot, state.durable_pages)
     known = (list(state.topics.items()), list(state.groups.items()), origins)
-    return msgspec.msgpack.encode((slots, known, partitions, pages, state.collection))
+    unneeded = (state.collection, state.blob_numbers)
+    return msgspec.msgpack.encode((slots, known, partitions, pages, unneeded))

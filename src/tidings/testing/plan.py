@@ -50,6 +50,9 @@ FAULTS: Final = (*CHANCES, *TROUBLES)
 
 LATENCIES: Final = ("none", "constant", "uniform", "exponential")
 
+ORPHANS_SOON_S: Final = 2.0
+"""With a setting up to this, orphans are deleted within the time of a run."""
+
 HEALED_LATENCY_S: Final = 0.005
 """The mean latency once all faults have healed, at most."""
 
@@ -114,7 +117,13 @@ class Plan:
             self.settings.collect_partitions_max == usual.collect_partitions_max
             and self.settings.collect_sections_max == usual.collect_sections_max
             and self.settings.collect_pages_max == usual.collect_pages_max
+            and self.settings.collect_blobs_max == usual.collect_blobs_max
         )
+
+    @property
+    def collects_orphans_soon(self) -> bool:
+        """Whether all that nobody came to name is deleted within the time of a run."""
+        return self.collects_at_once and self.settings.collect_orphans_after_s <= ORPHANS_SOON_S
 
     @property
     def page_format(self) -> PageFormat:
@@ -183,6 +192,7 @@ def _draw_journal(plan: Plan, rng: Random) -> None:
             checkpoint_pages=1,
             retention_interval_s=rng.choice((0.1, 1.0)),
             collect_interval_s=rng.choice((0.1, 0.3, 1.0)),
+            collect_orphans_after_s=rng.choice((0.02, 0.1, 0.5, ORPHANS_SOON_S, 3600.0)),
         )
         plan.intervals_s.setdefault("pause", 2.0)
 
@@ -198,6 +208,7 @@ def draw_settings(rng: Random) -> Settings:
         "queued_operations_max": (4, 1_000_000),
         "submission_window_slots": (1, 2, 1024),
         "blob_patience_s": (0.0, 20.0),
+        "blobs_reserved": (1, 2),
         "gossip": (False,),
         "gossip_interval_s": (0.0, 2.0),
         "gossip_bytes_max": (1, 10_000_000),
@@ -220,6 +231,7 @@ def draw_settings(rng: Random) -> Settings:
         "collect_partitions_max": (1, 2),
         "collect_sections_max": (1, 3),
         "collect_pages_max": (1, 2),
+        "collect_blobs_max": (1, 2),
     }
     share = rng.choice((0.0, 0.2, 0.6))
     changed = {name: rng.choice(values) for name, values in drawn.items() if rng.random() < share}

@@ -3,20 +3,28 @@
 The invariants stand in `tidings.testing.audit`.
 """
 
+from collections.abc import Iterator
+
+from tidings.core.blob_numbers import data_blob
 from tidings.core.checkpoint import decode_checkpoint, restore_checkpoint
 from tidings.core.entry import (
     Append,
+    BlobRange,
     CommitOffsets,
     CreateTopic,
     DeleteRecords,
     DeleteTopic,
+    DoomBlobs,
+    ForgetBlobs,
+    ForgetCheckpoints,
     InBlob,
     Inline,
     Operation,
+    Submission,
     decode_entry,
 )
 from tidings.core.pages import Page, PageFormat, encode_page
-from tidings.core.results import Done, Placed, RecordsDeleted, Result
+from tidings.core.results import Done, Placed, Reason, RecordsDeleted, Refused, Result
 from tidings.core.segments import inline_places, move_to_segment, segment_blob
 from tidings.core.state import State
 from tidings.engine.journal import CHECKPOINT_CELL, checkpoint_blob, checkpoint_slot
@@ -42,6 +50,9 @@ class Reference:
         self._committed: dict[tuple[str, TopicPartition], Offset] = {}
         # Of each data blob that applied operations name: the page it belongs to.
         self._named: dict[str, int] = {}
+        # Of each data blob whose number was taken: its page; and origins that were refused one.
+        self._taken: dict[str, int] = {}
+        self._refused: dict[str, None] = {}
         # Every batch of a partition 0, by topic id and base offset.
         self._appended: dict[tuple[bytes, int], Inline | InBlob] = {}
         self._pages: dict[int, bytes] = {}
@@ -58,6 +69,8 @@ class Reference:
             for submission, results in self.state.apply(Slot(number), decode_entry(data)):
                 if results is None:
                     self._trace.count("submission dropped")
+                else:
+                    self._check_blob_number(submission, results, page)
                 for operation, result in zip(submission.operations, results or (), strict=False):
                     self._check_operation(operation, result, page)
             if self.state.is_at_page_boundary:
@@ -105,17 +118,32 @@ class Reference:
 
     def _check_leftovers(self, checkpoint: int) -> None:
         """Look for what nobody will ever delete."""
+        if not self._has_segments:
+            return
+        remembered = self._remembered()
         for name in self._storage.blob_names():
             page = self._owners.get(name)
-            if self._storage.has_come_back(name):
+            if page is not None:
+                is_gone = self._is_dead(page) and page not in self.state.collection.dead_pages
+            else:
+                is_gone = (
+                    name not in self._taken
+                    and name not in remembered
+                    and name != checkpoint_blob(checkpoint)
+                )
+            if is_gone:
+                assert self._storage.has_come_back(name), f"A7: {name} is left for good"
                 self._trace.count("blob came back")
-            elif page is not None:
-                is_forgotten = self._is_dead(page) and page not in self.state.collection.dead_pages
-                assert not is_forgotten, f"A7: {name} of page {page}, which is forgotten, is left"
-            elif name.startswith("data/") and name not in self._named:
-                self._trace.count("blob never named")
-            elif name.startswith("checkpoint/") and name != checkpoint_blob(checkpoint):
-                self._trace.count("checkpoint left behind")
+
+    def _remembered(self) -> dict[str, None]:
+        """Return the blobs that nothing names and that somebody will delete if there are any."""
+        numbers = self.state.blob_numbers
+        ranges = [each.numbers for each in numbers.doomed] + [
+            BlobRange(origin, each.next_number, each.end_number)
+            for origin, each in numbers.reserved.items()
+        ]
+        names = [checkpoint_blob(slot) for slot in self.state.collection.checkpoints]
+        return dict.fromkeys([*names, *(name for each in ranges for name in _names(each))])
 
     def _check_checkpoint(self, checkpoint: int) -> None:
         self._trace.count("checkpoint named")
@@ -142,7 +170,21 @@ class Reference:
         blob = self._storage.blob_ever(payload.name)
         return blob[payload.position : payload.position + payload.size_bytes]
 
-    # Operations ---------------------------------------------------------------------------------
+    # Submissions and operations -------------------------------------------------------------------
+
+    def _check_blob_number(self, submission: Submission, results: list[Result], page: int) -> None:
+        if not submission.blob_number:
+            return
+        name = data_blob(submission.origin, submission.blob_number)
+        if Refused(Reason.BLOB_DOOMED) in results:
+            self._trace.count("doomed blob refused")
+            self._refused[submission.origin] = None
+            return
+        assert name not in self._taken, f"X1: {name} is named again"
+        self._taken[name] = page
+        if submission.origin in self._refused:
+            del self._refused[submission.origin]
+            self._trace.count("doomed blob stored anew")
 
     def _check_operation(self, operation: Operation, result: Result, page: int) -> None:
         match operation, result:
@@ -159,6 +201,14 @@ class Reference:
                     before = self._committed.get((group, name), now)
                     assert now >= before, f"A4: {name} went back from {before} to {now}"
                     self._committed[group, name] = now
+            case DoomBlobs(), Done(True):
+                self._trace.count("reservation doomed")
+            case ForgetBlobs(ranges), Done(True):
+                for stored in (one for each in ranges for one in _names(each)):
+                    if self._storage.was_stored(stored):
+                        self._trace.count("orphan deleted")
+            case ForgetCheckpoints(), Done(True):
+                self._trace.count("checkpoints deleted")
             case CreateTopic(topic, _, topic_id), Done(True):
                 self._topic_ids[topic] = topic_id
             case DeleteTopic(topic), Done():
@@ -183,3 +233,8 @@ class Reference:
         left = ends[-1][1] - gone_bytes
         assert start == 0 or left >= KEPT_BYTES, f"A6: retention left {left} bytes of {name}"
         self._trace.count("retention")
+
+
+def _names(numbers: BlobRange) -> Iterator[str]:
+    for number in range(numbers.first_number, numbers.end_number):
+        yield data_blob(numbers.origin, number)

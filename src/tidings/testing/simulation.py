@@ -17,6 +17,7 @@ from typing import Final
 from tidings.checker.history import Event
 from tidings.checker.kafka import check
 from tidings.core.state import State
+from tidings.engine.journal import CHECKPOINT_CELL, checkpoint_blob, checkpoint_slot
 from tidings.testing.audit import digest
 from tidings.testing.churn import churn
 from tidings.testing.clients import Clients, within
@@ -32,7 +33,7 @@ CONVERGE_S: Final = 30.0
 """Within this time after nothing is asked any more, all nodes have folded the same slots."""
 
 COLLECT_S: Final = 30.0
-"""Within this time all blobs of dead pages are deleted, unless settings are tiny."""
+"""Within this time all that is dead is deleted, and so are orphans, unless settings are tiny."""
 
 QUIET_S: Final = 1.0
 
@@ -191,7 +192,9 @@ async def _collect(world: World) -> None:
     async with within(COLLECT_S, "all that is dead is collected"):
         while True:
             logs = [node.log for node in world.nodes]
-            if all(log is not None and _is_collected(log.state) for log in logs):
+            if all(log is not None and _is_collected(log.state) for log in logs) and (
+                not world.plan.collects_orphans_soon or _has_no_orphans(world)
+            ):
                 return
             await asyncio.sleep(QUIET_S)
 
@@ -200,6 +203,18 @@ def _is_collected(state: State) -> bool:
     collection = state.collection
     dead = [page for page in collection.dead_pages if page < state.durable_pages]
     return not dead and not collection.condemned
+
+
+def _has_no_orphans(world: World) -> bool:
+    """Whether nothing is stored, nor may be, that nothing names or that took another's place."""
+    numbers = [node.log.state.blob_numbers for node in world.nodes if node.log is not None]
+    if any(each.reserved or each.doomed for each in numbers):
+        return False
+    named = checkpoint_slot(world.storage.cell(CHECKPOINT_CELL))
+    older = [checkpoint_blob(slot) for slot in range(named)]
+    return all(
+        world.storage.blob(name) is None or world.storage.has_come_back(name) for name in older
+    )
 
 
 async def _converge(world: World) -> None:

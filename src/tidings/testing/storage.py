@@ -38,11 +38,14 @@ class Storage(Protocol):
     def blob_ever(self, name: str) -> bytes:
         """Return a blob that was stored once, even if it has been deleted since."""
 
+    def was_stored(self, name: str) -> bool:
+        """Whether there is, or ever was, such a blob."""
+
     def blob_names(self) -> list[str]:
         """Return the names of all blobs that are there."""
 
     def has_come_back(self, name: str) -> bool:
-        """Whether a blob was deleted, and then stored once more by a put that came late."""
+        """Whether a blob was stored by a put that came after it was deleted, so far as it was."""
 
     def cell(self, name: str) -> bytes | None:
         """Return what a cell holds."""
@@ -83,16 +86,22 @@ class _BoundedBlobs(MemoryBlobStore):
     def __init__(self) -> None:
         super().__init__()
         self.ever: dict[str, bytes] = {}
-        # Blobs that were deleted and then stored once more.
+        # Names that were deleted, whether there were such blobs or not; and of these, blobs that
+        # were stored later.
+        self.deleted: dict[str, None] = {}
         self.back: dict[str, None] = {}
 
     async def put(self, name: str, data: bytes) -> None:
         if self.is_full:
             raise Unavailable("no space is left for blobs")
-        if name in self.ever and name not in self._blobs:
+        if name in self.deleted and name not in self._blobs:
             self.back[name] = None
         await super().put(name, data)
         self.ever[name] = data
+
+    async def delete(self, name: str) -> None:
+        self.deleted[name] = None
+        await super().delete(name)
 
     @property
     def names(self) -> list[str]:
@@ -128,6 +137,10 @@ class MemoryStorage:
         """See `Storage`."""
         assert name in self.blobs.ever, f"A5: blob {name} is named and was never stored"
         return self.blobs.ever[name]
+
+    def was_stored(self, name: str) -> bool:
+        """See `Storage`."""
+        return name in self.blobs.ever
 
     def blob_names(self) -> list[str]:
         """See `Storage`."""
@@ -187,6 +200,10 @@ class ServiceStorage:
         blob = self.blob(name)
         assert blob is not None, f"A5: blob {name} is named and was never stored"
         return blob
+
+    def was_stored(self, name: str) -> bool:
+        """See `Storage`."""
+        return self.blob(name) is not None
 
     def blob_names(self) -> list[str]:
         """See `Storage`."""

@@ -11,7 +11,18 @@ from typing import Final
 
 import msgspec
 
-from tidings.core.entry import Append, CreateTopic, Entry, InBlob, Inline, Submission, encode_entry
+from tidings.core.blob_numbers import data_blob
+from tidings.core.entry import (
+    Append,
+    BlobRange,
+    CreateTopic,
+    Entry,
+    InBlob,
+    Inline,
+    ReserveBlobs,
+    Submission,
+    encode_entry,
+)
 from tidings.core.limits import TOPIC_ID_BYTES
 from tidings.engine.log import Log
 from tidings.errors import Corrupt
@@ -215,17 +226,25 @@ class World:
                 offset = ends.get(key, 0)
                 ends[key] = offset + 1
                 records.append((key, offset, message))
-                submissions.append(self._submission(slot, key, message))
+                submissions = self._submissions(slot, key, message)
             entry = encode_entry(Entry(OLD, EPOCH_MS, submissions))
             self.storage.fill(Slot(slot), entry)
         return records
 
-    def _submission(self, slot: int, key: str, message: int) -> Submission:
+    def _submissions(self, slot: int, key: str, message: int) -> list[Submission]:
+        """Append a record, after reserving the number of its blob if it is in one."""
+        number, last_slot = slot + 1, Slot(slot)
         data = str(message).encode()
         payload: Inline | InBlob = Inline(data)
         if len(data) > self.storage.inline_bytes_max:
-            payload = InBlob(f"data/{OLD}/{slot}", 0, len(data))
+            payload = InBlob(data_blob(OLD, number), 0, len(data))
             self.storage.put(payload.name, data)
         append = Append(TopicPartition(key, 0), 1, payload)
         create = CreateTopic(key, 1, key.encode().ljust(TOPIC_ID_BYTES))
-        return Submission(OLD, slot + 1, Slot(slot), [create, append])
+        if isinstance(payload, Inline) or not self.plan.trims:
+            return [Submission(OLD, 2 * number, last_slot, [create, append])]
+        reserve = ReserveBlobs(BlobRange(OLD, number, number + 1))
+        return [
+            Submission(OLD, 2 * number - 1, last_slot, [reserve]),
+            Submission(OLD, 2 * number, last_slot, [create, append], number),
+        ]
