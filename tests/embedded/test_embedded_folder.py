@@ -113,6 +113,46 @@ def test_record_that_was_appended_survives_the_death_of_the_process(tmp_path: Pa
     assert [record.value for record in asyncio.run(read(tmp_path))] == [b"kept"]
 
 
+BILLING = """
+import asyncio, sys, tidings
+
+async def main():
+    async with tidings.open(sys.argv[1]) as log:
+        async for order in log.follow("orders", group="billing"):
+            await log.append("invoices", order.value, commit=("billing", order))
+            print(order.offset, flush=True)
+
+asyncio.run(main())
+"""
+
+
+def test_program_that_is_killed_again_and_again_makes_each_invoice_once(tmp_path: Path) -> None:
+    orders = [b"%d" % number for number in range(120)]
+
+    async def prepare() -> None:
+        async with tidings.open(tmp_path) as log:
+            await log.create_topic("orders")
+            await log.create_topic("invoices")
+            await log.append_many("orders", orders)
+
+    asyncio.run(prepare())
+    last = -1
+    while last < len(orders) - 1:
+        command = [sys.executable, "-c", BILLING, str(tmp_path)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+            assert process.stdout
+            for _ in range(min(30, len(orders) - 1 - last)):
+                last = int(process.stdout.readline())
+            # It is at work on the next one, and may be anywhere in it.
+            process.kill()
+
+    async def invoices() -> list[bytes | None]:
+        async with tidings.open(tmp_path) as log:
+            return [record.value async for record in log.read("invoices")]
+
+    assert asyncio.run(invoices()) == orders
+
+
 def test_import_of_tidings_imports_nothing_else() -> None:
     program = (
         "import sys; before = set(sys.modules); import tidings; "

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+from datetime import UTC, datetime
 
 import pytest
 from embedded_memory import NOW_MS, with_log
@@ -202,6 +203,23 @@ def test_read_begins_in_the_middle_of_a_batch() -> None:
         for start in (-1, 6):
             with pytest.raises(OffsetOutOfRange, match="below 5"):
                 log.read("a", start=start)
+
+    with_log(act)
+
+
+def test_read_begins_at_a_time() -> None:
+    async def act(log: EmbeddedLog) -> None:
+        await log.create_topic("a", 2)
+        new = [NewRecord(b"%d" % number, timestamp_ms=1000 * number) for number in range(5)]
+        await log.append_many("a", new, partition=1)
+        for second, expected in ((0, 0), (2.5, 3), (4, 4), (5, 5)):
+            starts = await log.offsets_at("a", datetime.fromtimestamp(second, UTC))
+            assert starts == {0: 0, 1: expected}
+            assert await values(log.read("a", start=starts)) == [
+                record.value for record in new[expected:]
+            ]
+        with pytest.raises(InvalidRequest, match="time zone"):
+            await log.offsets_at("a", datetime(2026, 1, 1))  # noqa: DTZ001 -- that is the mistake
 
     with_log(act)
 

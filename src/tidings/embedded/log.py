@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from operator import itemgetter
 from typing import Literal, TypeAlias
 
@@ -19,6 +20,7 @@ from tidings.errors import (
 )
 from tidings.kafka.append_rules import rules_of
 from tidings.kafka.config_type import InvalidConfig
+from tidings.kafka.offsets_by_time import NOTHING, first_at
 from tidings.kafka.partitioning import partition_of
 from tidings.kafka.record_batch import Compression
 from tidings.kafka.topic_configs import parse_configs
@@ -116,6 +118,27 @@ class EmbeddedLog:
             name.partition: range(state.log_start_offset(name), state.end_offset(name))
             for name in names
         }
+
+    async def offsets_at(self, topic: str, time: datetime) -> dict[int, int]:
+        """Return, of each partition, where to start to read what is of that time or later.
+
+        That is the end of a partition that has nothing so new. In a partition whose records are not
+        in the order of their times, older ones may follow.
+
+        Raises:
+            UnknownTopicOrPartition: There is no such topic.
+            InvalidRequest: The time does not say its time zone.
+        """
+        self._lifetime.check()
+        if time.tzinfo is None:
+            raise InvalidRequest("a time needs a time zone: datetime.now(UTC), say")
+        timestamp_ms = max(int(time.timestamp() * 1000), 0)
+        starts: dict[int, int] = {}
+        for name in self._names(topic, None):
+            found = await first_at(self._log, name, timestamp_ms)
+            is_there = found != NOTHING
+            starts[name.partition] = found.offset if is_there else self._log.state.end_offset(name)
+        return starts
 
     # Writing ------------------------------------------------------------------------------------
 
