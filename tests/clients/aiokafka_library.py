@@ -1,7 +1,7 @@
 """aiokafka, which speaks old versions of the protocol only; behind calls that wait."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from aiokafka import (  # type: ignore[import-untyped]  # it comes without types
@@ -141,7 +141,10 @@ class _Library:
     def reader(self, topic: str, start: int) -> Reader:
         return _Reader(self._runner, self._address, topic, start)
 
-    def member(self, topic: str, group: str) -> Member:
+    def member(
+        self, topic: str, group: str, on_assigned: Callable[[], None] = lambda: None
+    ) -> Member:
+        del on_assigned
         return _Member(self._runner, self._address, topic, group)
 
     def admin(self) -> AiokafkaAdmin:

@@ -1,6 +1,6 @@
 """confluent-kafka, which is librdkafka."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, Producer, TopicPartition
@@ -133,7 +133,10 @@ class _Library:
     def reader(self, topic: str, start: int) -> Reader:
         return _Reader(self._address, topic, start)
 
-    def member(self, topic: str, group: str) -> Member:
+    def member(
+        self, topic: str, group: str, on_assigned: Callable[[], None] = lambda: None
+    ) -> Member:
+        del on_assigned
         return _Member(self._address, topic, group)
 
     def admin(self) -> ConfluentAdmin:

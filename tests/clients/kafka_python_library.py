@@ -1,6 +1,6 @@
 """kafka-python, which is written in Python throughout."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any
 
@@ -9,7 +9,6 @@ from python_client import (
     EARLIEST,
     HEARTBEAT_MS,
     LATEST,
-    POLL_S,
     SESSION_MS,
     ClientRecord,
     Library,
@@ -57,10 +56,28 @@ class _Reader:
         self._consumer.close()
 
 
+GROUP_POLL_MS = 12_000
+"""A poll of a member that ends while the member is being assigned its partitions leaves it without
+any, for ever (kafka-python 3.0.12). So it is long, and the program is told of them meanwhile."""
+
+
+class _Listener(kafka.ConsumerRebalanceListener):  # type: ignore[misc]  # it comes as Any
+    def __init__(self, on_assigned: Callable[[], None]) -> None:
+        self._on_assigned = on_assigned
+
+    def on_partitions_revoked(self, revoked: object) -> None:
+        pass
+
+    def on_partitions_assigned(self, assigned: object) -> None:
+        del assigned
+        self._on_assigned()
+
+
 class _Member:
-    def __init__(self, address: str, topic: str, group: str) -> None:
+    def __init__(
+        self, address: str, topic: str, group: str, on_assigned: Callable[[], None]
+    ) -> None:
         self._consumer = kafka.KafkaConsumer(
-            topic,
             bootstrap_servers=address,
             group_id=group,
             enable_auto_commit=False,
@@ -68,9 +85,10 @@ class _Member:
             session_timeout_ms=SESSION_MS,
             heartbeat_interval_ms=HEARTBEAT_MS,
         )
+        self._consumer.subscribe([topic], listener=_Listener(on_assigned))
 
     def poll(self) -> Sequence[bytes | None]:
-        polled = self._consumer.poll(round(POLL_S * 1000))
+        polled = self._consumer.poll(GROUP_POLL_MS)
         return [record.value for records in polled.values() for record in records]
 
     def commit(self) -> None:
@@ -122,8 +140,10 @@ class _Library:
     def reader(self, topic: str, start: int) -> Reader:
         return _Reader(self._address, topic, start)
 
-    def member(self, topic: str, group: str) -> Member:
-        return _Member(self._address, topic, group)
+    def member(
+        self, topic: str, group: str, on_assigned: Callable[[], None] = lambda: None
+    ) -> Member:
+        return _Member(self._address, topic, group, on_assigned)
 
     def admin(self) -> KafkaPythonAdmin:
         return KafkaPythonAdmin(self._address)

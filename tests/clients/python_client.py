@@ -49,7 +49,7 @@ class Member(Protocol):
     """A member of a consumer group, from the earliest offset on; it commits when it is told."""
 
     def poll(self) -> Sequence[bytes | None]:
-        """Return the values of what comes in about POLL_S; be a member meanwhile."""
+        """Return the values of what comes in a while; be a member meanwhile."""
 
     def commit(self) -> None:
         """Commit everything that was returned."""
@@ -78,8 +78,13 @@ class Library(Protocol):
     def reader(self, topic: str, start: int) -> Reader:
         """Return a reader that begins at an offset, or at EARLIEST or LATEST."""
 
-    def member(self, topic: str, group: str) -> Member:
-        """Return a new member of a group, with the timing of POLL_S and SESSION_MS."""
+    def member(
+        self, topic: str, group: str, on_assigned: Callable[[], None] = lambda: None
+    ) -> Member:
+        """Return a new member of a group, with the timing of POLL_S and SESSION_MS.
+
+        It may call `on_assigned` while it polls, when it has other partitions than before.
+        """
 
     def admin(self) -> "Admin":
         """Return what administers the broker."""

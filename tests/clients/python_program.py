@@ -38,13 +38,18 @@ def run(library: Library, prefix: str, names: Sequence[str]) -> None:
 
 def be_member(library: Library, topic: str, group: str) -> None:
     """Be a member of a group until the input ends; print what is assigned, and what was read."""
-    member = library.member(topic, group)
     known: list[int] = []
-    while not select.select([sys.stdin], [], [], 0)[0]:
-        read = [text(value) for value in member.poll()]
+
+    def tell_if_new() -> None:
+        nonlocal known
         if (assigned := member.assigned()) != known:
             known = assigned
             say({"assigned": known})
+
+    member = library.member(topic, group, tell_if_new)
+    while not select.select([sys.stdin], [], [], 0)[0]:
+        read = [text(value) for value in member.poll()]
+        tell_if_new()
         if read:
             member.commit()
             say({"read": read})
