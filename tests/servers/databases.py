@@ -93,15 +93,23 @@ class Server:
     def kill(self) -> None:
         """End it and all its processes at once, as a loss of power would; nothing is written."""
         if self._process is not None:
-            # Paused first, so that none of them begins another.
-            self._signal(signal.SIGSTOP)
+            # Stopped first, so that none of them begins another.
+            self.pause()
+            family = _family(self._process.pid)
             self._signal(signal.SIGKILL)
             self._process.wait()
             self._process = None
+            # What they shared, PostgreSQL's memory say, is free when all of them have ended.
+            while any(map(_is_alive, family)):
+                time.sleep(_LOOK_AGAIN_S)
 
     def pause(self) -> None:
-        """Let it hang: connections stay open, nothing is answered."""
+        """Let it hang: connections stay open, nothing is answered from now on."""
+        assert self._process is not None
         self._signal(signal.SIGSTOP)
+        # Threads that run on another processor stop a moment later.
+        while not all(map(_is_stopped, _family(self._process.pid))):
+            time.sleep(_LOOK_AGAIN_S)
 
     def resume(self) -> None:
         """Let it go on, with all that came meanwhile."""
@@ -112,6 +120,24 @@ class Server:
         for process in _family(self._process.pid):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process, number)
+
+
+def _is_stopped(process: int) -> bool:
+    """Whether no thread of a process runs any more."""
+    return all(state in "TtZX" for state in _states(process))
+
+
+def _is_alive(process: int) -> bool:
+    return any(state not in "ZX" for state in _states(process))
+
+
+def _states(process: int) -> list[str]:
+    """Return the state of each thread of a process, as Linux names them; none if it is gone."""
+    found = []
+    for task in Path(f"/proc/{process}/task").glob("*/stat"):
+        with contextlib.suppress(OSError):
+            found.append(task.read_text().rpartition(")")[2].split()[0])
+    return found
 
 
 def _family(process: int) -> list[int]:
