@@ -1,8 +1,10 @@
 """Small Produce requests, one in flight on each of many connections: what the broker makes of them.
 
 Starts a broker, sends one record of 100 bytes in each request, and prints requests a second and the
-broker's CPU time for each, which other load on the machine hardly changes.
-Usage: python benchmarks/small_requests.py [--data DIR] [CONNECTIONS …]
+broker's CPU time for each. With --instructions it prints what `perf stat` counts as well, which
+other load on the machine does not change: instructions of the process and of the kernel for it.
+With --floor the broker is a loop that answers 44 bytes, whatever it is asked.
+Usage: python benchmarks/small_requests.py [--data DIR] [--instructions] [--floor] [CONNECTIONS …]
 """
 
 import argparse
@@ -54,6 +56,26 @@ def produce_frame(partition: int) -> bytes:
     return frame("produce", PRODUCE_VERSION, values)
 
 
+FLOOR = """
+import asyncio, uvloop
+
+class Connection(asyncio.Protocol):
+    def connection_made(self, transport):
+        self.transport = transport
+
+    def data_received(self, data):
+        self.transport.write(b"\\0\\0\\0\\x28" + bytes(40))
+
+async def main():
+    server = await asyncio.get_running_loop().create_server(Connection, "127.0.0.1", 0)
+    print(f"listens on 127.0.0.1:{server.sockets[0].getsockname()[1]};", flush=True)
+    await asyncio.Event().wait()
+
+uvloop.run(main())
+"""
+"""What a broker cannot be cheaper than, in Python."""
+
+
 class Client(asyncio.Protocol):
     """Sends its request again as soon as it is answered."""
 
@@ -82,11 +104,13 @@ class Client(asyncio.Protocol):
 
 
 @contextmanager
-def broker(data: str | None) -> Iterator[tuple[int, int]]:
+def broker(data: str | None, *, is_floor: bool = False) -> Iterator[tuple[int, int]]:
     """Run a broker; yield its process id and port."""
     storage = ["--memory"] if data is None else ["--data", data]
     command = [sys.executable, "-m", "tidings", "serve", "--port", "0", *storage]
     command += ["--partitions", str(PARTITIONS)]
+    if is_floor:
+        command = [sys.executable, "-c", FLOOR]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         match = re.search(r":(\d+);", process.stdout.readline())
@@ -102,7 +126,16 @@ def cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-async def measure(pid: int, port: int, connections: int) -> str:
+async def instructions(pid: int) -> list[int]:
+    """Return what a process executes while it is measured: by itself, and in the kernel for it."""
+    events = ["-e", "instructions:u", "-e", "instructions:k"]
+    command = ["perf", "stat", "-x,", *events, "-p", str(pid), "--", "sleep", str(MEASURED_S)]
+    perf = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)
+    _, told = await perf.communicate()
+    return [int(line.split(b",")[0]) for line in told.splitlines() if b"instructions" in line]
+
+
+async def measure(pid: int, port: int, connections: int, *, counts: bool = False) -> str:
     """Return a line about so many connections."""
     loop = asyncio.get_running_loop()
     clients = []
@@ -116,26 +149,34 @@ async def measure(pid: int, port: int, connections: int) -> str:
         clients.append(client)
     await asyncio.sleep(WARM_UP_S)
     before = sum(client.answer_count for client in clients), cpu_s(pid), time.perf_counter()
-    await asyncio.sleep(MEASURED_S)
+    counted = await instructions(pid) if counts else []
+    if not counts:
+        await asyncio.sleep(MEASURED_S)
     count = sum(client.answer_count for client in clients) - before[0]
     cpu, wall = cpu_s(pid) - before[1], time.perf_counter() - before[2]
     for client in clients:
         client._transport.abort()  # noqa: SLF001 -- the end of the script
-    return (
+    line = (
         f"{connections:5} connections {count / wall:9,.0f} requests/s "
         f"{1e6 * cpu / max(1, count):7.1f} µs CPU each {100 * cpu / wall:4.0f} % of a core"
     )
+    if not counts:
+        return line
+    own, kernel = (each / max(1, count) for each in counted)
+    return f"{line}  {own:9,.0f} instructions, {kernel:9,.0f} in the kernel"
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data")
+    parser.add_argument("--instructions", action="store_true")
+    parser.add_argument("--floor", action="store_true")
     parser.add_argument("connections", nargs="*", type=int, default=[1, 50, 200])
     options = parser.parse_args()
     for connections in options.connections:
-        with broker(options.data) as (pid, port):
-            print(asyncio.run(measure(pid, port, connections)))
+        with broker(options.data, is_floor=options.floor) as (pid, port):
+            print(asyncio.run(measure(pid, port, connections, counts=options.instructions)))
 
 
 if __name__ == "__main__":
