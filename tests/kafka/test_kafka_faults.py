@@ -1,18 +1,23 @@
 """Faults that a test asks its broker for, as they look on the wire."""
 
+import asyncio
 import socket
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from batches_made import batch_of
-from broker_in_memory import read_response, request_frame
+from broker_in_memory import ANSWER_BYTES_MAX, PEER, read_response, request_frame
 from kio.schema.errors import ErrorCode
+from lone_broker import lone_broker
 
 from tidings.errors import InvalidRequest
+from tidings.kafka.answering import accept
 from tidings.kafka.schema import Entity
 from tidings.testing import broker
 from tidings.testing.error_answers import _SHAPES
+from tidings.testing.faults import Faults
+from tidings.testing.loop import run
 from tidings.testing.real_broker import RunningBroker
 
 pytestmark = pytest.mark.real
@@ -241,3 +246,36 @@ def test_fault_that_nobody_meets_in_time_says_so(kafka: RunningBroker) -> None:
 def test_fault_that_cannot_happen_is_refused(kafka: RunningBroker, api: str, error: str) -> None:
     with pytest.raises(InvalidRequest):
         kafka.fail(api, error)
+
+
+def test_request_takes_the_short_way_again_once_none_waits_that_it_could_overtake() -> None:
+    async def main() -> None:
+        frame = memoryview(request_frame("produce", 9, producing()))
+        async with lone_broker() as broker:
+            await broker.log.create_topic("news")
+            faults = Faults()
+            pending = accept(frame, broker.settings)
+
+            def takes_the_short_way() -> bool:
+                begun = faults.answerer.begin(broker, PEER, pending)
+                if begun is not None:
+                    begun.cancel()
+                return begun is not None
+
+            assert takes_the_short_way()
+            faults.pause()
+            assert not takes_the_short_way()
+            async with asyncio.TaskGroup() as tasks:
+
+                async def waiting() -> None:
+                    await faults.answerer.answer(broker, PEER, pending, ANSWER_BYTES_MAX)
+
+                task = tasks.create_task(waiting())
+                await asyncio.sleep(1)
+                faults.go_on()
+                assert faults.answerer.begin(broker, PEER, pending) is None
+                await task
+                await faults.answerer.answer(broker, PEER, pending, ANSWER_BYTES_MAX)
+            assert takes_the_short_way()
+
+    run(main())

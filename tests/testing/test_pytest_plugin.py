@@ -1,5 +1,6 @@
 """The fixtures, in runs of pytest of their own, as users have them."""
 
+import os
 import re
 import subprocess
 import sys
@@ -37,8 +38,17 @@ def run_pytest(folder: Path, source: str, *options: str) -> str:
     # Not to rewrite assertions saves most of the time: pytest would do so in all of Tidings.
     options = ("-p", "no:cacheprovider", "--assert", "plain", *options)
     command = [sys.executable, "-m", "pytest", *options, "test_it.py"]
+    # Compiled once for all runs, as it is on a user's machine.
+    environment = {**os.environ, "PYTHONPYCACHEPREFIX": str(folder.parent / "bytecode")}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     done = subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, check=False, timeout=PATIENCE_S
+        command,
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE_S,
     )
     assert done.returncode == 0, done.stdout
     return done.stdout

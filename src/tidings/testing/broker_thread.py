@@ -13,13 +13,12 @@ from typing import Any, TypeVar
 from tidings.embedded import EmbeddedLog
 from tidings.embedded.lifetime import Lifetime
 from tidings.errors import Unavailable
-from tidings.kafka.answering import Answerer
 from tidings.kafka.serve import loop_factory, serving
 from tidings.kafka.server import listen
 from tidings.kafka.settings import BrokerSettings
 from tidings.kafka.standalone import Storage, new_memory
 from tidings.stores.folder import BLOBS_FOLDER, IDENTITY_FILE, JOURNAL_FILE, open_folder
-from tidings.testing.faults import Faults, with_a_task
+from tidings.testing.faults import Faults
 from tidings.testing.full_disk import Disk, on_disk
 
 PATIENCE_S = 30.0
@@ -116,7 +115,7 @@ class BrokerThread:
                         on_disk(storage, self.disk),
                         self._settings,
                         listening.dup(),
-                        Answerer(self.faults.answer, with_a_task),
+                        self.faults.answerer,
                     ) as at_work,
                 ):
                     broker = at_work.broker

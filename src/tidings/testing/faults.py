@@ -13,7 +13,7 @@ from types import TracebackType
 from kio.schema.errors import ErrorCode
 
 from tidings.errors import InvalidRequest
-from tidings.kafka.answering import Peer, Pending, answer, response
+from tidings.kafka.answering import Answerer, Begun, Peer, Pending, answer, begin, response
 from tidings.kafka.apis import APIS
 from tidings.kafka.broker import Broker
 from tidings.kafka.codec import Buffers, decode
@@ -115,6 +115,8 @@ class Faults:
         self._silent: list[Peer] = []
         self._going = asyncio.Event()
         self._going.set()
+        # Requests that were left to `_answer` and are not answered.
+        self._under_way = 0
 
     def add(self, fault: Fault) -> None:
         """Let it happen from now on."""
@@ -138,10 +140,30 @@ class Faults:
         self._silent.clear()
         self.go_on()
 
-    async def answer(
+    @property
+    def answerer(self) -> Answerer:
+        """What answers requests as the broker's own does, unless a fault is for them."""
+        return Answerer(self._answer, self._begin)
+
+    def _begin(self, broker: Broker, peer: Peer, pending: Pending) -> Begun | None:
+        """Leave it to `_answer` if a fault may be for it, or if it could overtake another."""
+        is_calm = not (self._waiting or self._silent or self._under_way) and self._going.is_set()
+        begun = begin(broker, peer, pending) if is_calm else None
+        if begun is None:
+            self._under_way += 1
+        return begun
+
+    async def _answer(
         self, broker: Broker, peer: Peer, pending: Pending, answer_bytes_max: int
     ) -> Buffers:
-        """Answer a request as `tidings.kafka.answering.answer` does, unless a fault is for it."""
+        try:
+            return await self._answer_or_fail(broker, peer, pending, answer_bytes_max)
+        finally:
+            self._under_way -= 1
+
+    async def _answer_or_fail(
+        self, broker: Broker, peer: Peer, pending: Pending, answer_bytes_max: int
+    ) -> Buffers:
         if any(peer is silent for silent in self._silent):
             await _nothing()
         await self._going.wait()
@@ -172,10 +194,6 @@ class Faults:
             if fault.times_left == 0:
                 self.remove(fault)
         return fault
-
-
-def with_a_task(_broker: Broker, _peer: Peer, _pending: Pending) -> None:
-    """Have every request answered by `Faults.answer`."""
 
 
 def module_of(api: str) -> str:
