@@ -63,7 +63,7 @@ class FetchedPartition(NamedTuple):
     @property
     def size_bytes(self) -> int:
         """The size of its records."""
-        return sum(len(batch.data) for batch in self.batches)
+        return sum(len(batch.data) for batch in self.batches) if self.batches else 0
 
 
 class FetchedTopic(NamedTuple):

@@ -106,14 +106,21 @@ async def _fetch_patiently(log: Log, request: Entity, turn: _Turn) -> list[Fetch
     wait_s = request.max_wait.total_seconds()
     if wait_s <= 0 or _is_enough(fetched, request.min_bytes):
         return fetched
+    # To read takes a while, in which more may have come; where nothing was read, all is as it was.
+    is_old = any(
+        partition.high_watermark != item.offset
+        for item, partition in zip(turn.wanted, fetched, strict=True)
+    )
     try:
         async with asyncio.timeout(wait_s):
             with log.watch([item.name for item in turn.wanted]) as watch:
                 while True:
-                    fetched = await _fetch_all(log, turn)
+                    if is_old:
+                        fetched = await _fetch_all(log, turn)
                     if _is_enough(fetched, request.min_bytes):
                         return fetched
                     await watch.wait()
+                    is_old = True
     except TimeoutError:
         return fetched
 
@@ -125,38 +132,52 @@ def _is_enough(fetched: Sequence[FetchedPartition], min_bytes: int) -> bool:
 
 
 async def _fetch_all(log: Log, turn: _Turn) -> list[FetchedPartition]:
-    """Fetch from every partition once, in a circle that begins at the first of this turn."""
+    """Fetch from every partition once, in a circle that begins at the first of this turn.
+
+    Awaits nothing if there is nothing to read.
+    """
     left_bytes = turn.size_bytes_max
     fetched: dict[int, FetchedPartition] = {}
     has_batch = False
     for step in range(len(turn.wanted)):
         place = (turn.first + step) % len(turn.wanted)
-        partition = await _fetch_one(log, turn.wanted[place], left_bytes, may_exceed=not has_batch)
+        item = turn.wanted[place]
+        partition = _without_reading(log.state, item)
+        if partition is None:
+            partition = await _fetch_one(log, item, left_bytes, may_exceed=not has_batch)
+            left_bytes -= partition.size_bytes
+            has_batch = has_batch or bool(partition.batches)
         fetched[place] = partition
-        left_bytes -= partition.size_bytes
-        has_batch = has_batch or bool(partition.batches)
     return [fetched[place] for place in range(len(turn.wanted))]
+
+
+def _without_reading(state: State, item: _Wanted) -> FetchedPartition | None:
+    """Return what there is to say of a partition if nothing has to be read for that."""
+    error_code = _check(state, item)
+    if error_code is not None:
+        return FetchedPartition(item.name.partition, error_code)
+    end = state.end_offset(item.name)
+    if item.offset != end:
+        return None
+    start = state.log_start_offset(item.name)
+    return FetchedPartition(item.name.partition, ErrorCode.none, end, end, start)
 
 
 async def _fetch_one(
     log: Log, item: _Wanted, left_bytes: int, *, may_exceed: bool
 ) -> FetchedPartition:
-    """Fetch from one partition; with `may_exceed` at least one batch, if there is one."""
+    """Read from one partition; with `may_exceed` at least one batch, if there is one."""
     name = item.name
-    error_code = _check(log.state, item)
-    if error_code is not None:
-        return FetchedPartition(name.partition, error_code)
     size_bytes_max = min(item.size_bytes_max, left_bytes)
     batches: list[FetchedBatch] = []
-    end = log.state.end_offset(name)
-    if item.offset != end and (size_bytes_max > 0 or may_exceed):
+    if size_bytes_max > 0 or may_exceed:
         try:
             batches = await _read(log, item, size_bytes_max)
         except TidingsError as error:
             return FetchedPartition(name.partition, code_of(error))
         if batches and not may_exceed and len(batches[0].data) > size_bytes_max:
             batches = []
-        end = log.state.end_offset(name)
+    end = log.state.end_offset(name)
     start = log.state.log_start_offset(name)
     return FetchedPartition(name.partition, ErrorCode.none, end, end, start, batches)
 
