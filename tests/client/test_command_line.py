@@ -1,5 +1,7 @@
 """`tidings topics`, `produce`, `consume` and `groups`, against a real broker."""
 
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -161,6 +163,26 @@ def test_produced_records_have_keys_and_headers(run: Run, kafka: RunningBroker) 
         "a\t4:5",
         "b\t2",
     ]
+
+
+def test_a_great_many_short_lines_fit_their_batches(run: Run, kafka: RunningBroker) -> None:
+    run("produce", "news", given="x\n" * 150_000)
+    assert len(kafka.records("news")) == 150_000
+
+
+def test_line_is_produced_though_no_other_follows(kafka: RunningBroker) -> None:
+    kafka.create_topic("news")
+    arguments = ["produce", "news", "--broker", kafka.bootstrap_servers]
+    command = [sys.executable, "-m", "tidings", *arguments]
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
+        assert process.stdin
+        process.stdin.write(b"one\ntwo")
+        process.stdin.flush()
+        while not kafka.records("news"):
+            assert process.poll() is None
+        process.stdin.close()
+        assert process.wait(PATIENCE_S) == 0
+    assert [record.value for record in kafka.records("news")] == [b"one", b"two"]
 
 
 def test_line_without_the_separator_is_refused(run: Run) -> None:

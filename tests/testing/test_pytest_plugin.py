@@ -17,19 +17,19 @@ TESTS = """
 import pytest
 from tidings.errors import UnknownTopicOrPartition
 
-def test_first(kafka):
-    kafka.create_topic("news")
-    kafka.append("news", [b"1"])
-    kafka.cut("Produce", times=100)
+def test_first(fresh_kafka):
+    fresh_kafka.create_topic("news")
+    fresh_kafka.append("news", [b"1"])
+    fresh_kafka.cut("Produce", times=100)
 
 @pytest.mark.parametrize("number", range(4))
-def test_later(kafka, kafka_broker, number):
-    assert kafka is kafka_broker
+def test_later(fresh_kafka, kafka_broker, number):
+    assert fresh_kafka is kafka_broker
     with pytest.raises(UnknownTopicOrPartition):
-        kafka.records("news")
-    kafka.create_topic("news")
-    kafka.append("news", [b"1"])
-    assert len(kafka.records("news")) == 1
+        fresh_kafka.records("news")
+    fresh_kafka.create_topic("news")
+    fresh_kafka.append("news", [b"1"])
+    assert len(fresh_kafka.records("news")) == 1
 """
 
 

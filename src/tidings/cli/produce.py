@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterator, Mapping
-from typing import BinaryIO
+from io import BufferedReader
 
 import click
 
@@ -13,11 +13,14 @@ from tidings.clock import SystemClock
 from tidings.kafka.record_batch import Compression
 from tidings.kafka.records import RecordFields
 
-RECORDS_MAX = 1000
-"""Records that are sent together, …"""
+CHUNK_BYTES = 256 * 1024
+"""What is read at a time, and sent together, …"""
 
-BYTES_MAX = 256 * 1024
-"""… unless so many bytes are reached before."""
+RECORDS_MAX = 10_000
+"""… unless it is more records: each takes some bytes more, and a batch has to stay below 1 MiB."""
+
+LINE_BYTES_MAX = 16 * 1024 * 1024
+"""The longest line; brokers take shorter ones, unless they are told otherwise."""
 
 
 @click.command()
@@ -45,7 +48,7 @@ BYTES_MAX = 256 * 1024
 def produce(
     *,
     topic: str,
-    source: BinaryIO,
+    source: BufferedReader,
     key: str | None,
     key_separator: str | None,
     headers: Mapping[str, str],
@@ -85,18 +88,17 @@ def produce(
     ask(broker, act)
 
 
-def _gathered(source: BinaryIO) -> Iterator[list[bytes]]:
-    """Yield lines in bunches; on a terminal, each by itself."""
-    lines: list[bytes] = []
-    size = 0
-    for line in source:
-        lines.append(line.removesuffix(b"\n"))
-        size += len(line)
-        if len(lines) == RECORDS_MAX or size >= BYTES_MAX or source.isatty():
-            yield lines
-            lines, size = [], 0
-    if lines:
-        yield lines
+def _gathered(source: BufferedReader) -> Iterator[list[bytes]]:
+    """Yield the lines that are there, without waiting for more than one of them."""
+    rest = b""
+    while chunk := source.read1(CHUNK_BYTES):
+        *lines, rest = (rest + chunk).split(b"\n")
+        if len(rest) > LINE_BYTES_MAX:
+            raise click.ClickException(f"a line has more than {LINE_BYTES_MAX} bytes")
+        for start in range(0, len(lines), RECORDS_MAX):
+            yield lines[start : start + RECORDS_MAX]
+    if rest:
+        yield [rest]
 
 
 def _show(text: str) -> None:

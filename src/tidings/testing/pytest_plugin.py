@@ -22,7 +22,7 @@ def kafka_broker() -> "Iterator[RunningBroker]":
 
 
 @pytest.fixture
-def kafka(kafka_broker: "RunningBroker") -> "Iterator[RunningBroker]":
+def fresh_kafka(kafka_broker: "RunningBroker") -> "Iterator[RunningBroker]":
     """The broker of this process, empty: what earlier tests left is gone, faults too."""
     kafka_broker.reset()
     yield kafka_broker
