@@ -43,6 +43,10 @@ TIMEOUT_S = 15.0
 
 CONNECT_TIMEOUT_S = 3.0
 
+ENDING_S = 0.05
+"""How long the thread that brought the last answer has to leave Python. If the interpreter ended
+before, that thread would abort the process (seen with asyncio's loop, not with uvloop)."""
+
 READ_RETRIES_MAX = 3
 """How often a read that the server failed is repeated, if there is time."""
 
@@ -87,8 +91,11 @@ async def open_s3(
         Unavailable: Nobody answers, or lets this client in.
     """
     store = S3BlobStore(url, journal, timeout_s=timeout_s)
-    await store.get("never put")
-    yield store
+    try:
+        await store.get("never put")
+        yield store
+    finally:
+        await asyncio.sleep(ENDING_S)
 
 
 class S3BlobStore:
