@@ -112,6 +112,22 @@ def test_blob_that_was_given_up_is_deleted_though_its_put_came_to_be() -> None:
     run(main())
 
 
+def test_blob_of_an_entry_that_was_refused_is_deleted_at_once() -> None:
+    async def main() -> None:
+        order, blobs = stores()
+        log = collecting_log(order, blobs)
+        async with running(log):
+            await log.append(A, b"first", create_topic=True)
+            order.script = ["refused"]
+            with pytest.raises(Unavailable, match="the disk is full"):
+                await log.append(A, b"refused")
+            assert len(blobs.names()) == 1
+            await log.append(A, b"third")
+            assert await read_all(log) == [b"first", b"third"]
+
+    run(main())
+
+
 def test_blob_of_a_writer_that_died_is_deleted_by_another() -> None:
     async def main() -> None:
         order, blobs = stores()

@@ -384,8 +384,8 @@ MUTANTS = [
     Mutant(
         "a doomed blob that was stored late is left by its writer",
         LANE,
-        "            await self._delete(name)\n",
-        "            pass\n",
+        "stored after it was collected.\n            await self._delete(name)\n",
+        "stored after it was collected.\n",
     ),
     Mutant(
         "a checkpoint forgets which numbers are reserved",
@@ -402,8 +402,8 @@ MUTANTS = [
     Mutant(
         "a checkpoint that was overtaken is left by its writer",
         UPKEEP,
-        "            await self._blobs.delete(checkpoint_blob(slot))\n",
-        "            pass\n",
+        "            await self._blobs.delete(checkpoint_blob(self._stored[0]))\n",
+        "",
     ),
     Mutant(
         "a time-out is called definite",

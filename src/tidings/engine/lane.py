@@ -95,7 +95,12 @@ class Lane:
             name = data_blob(self._origin, number)
             moved, data = _move_to_blob(operations, name, inline_bytes_max)
             await self._put(name, data)
-            results = await self._settle(moved, number if self._reserves else 0)
+            try:
+                results = await self._settle(moved, number if self._reserves else 0)
+            except Unavailable:
+                # Nobody has it, so nobody will name the blob.
+                await self._delete(name)
+                raise
             if results[0] != _DOOMED:
                 return results
             # The number was doomed while this node slept, so none of it happened. The blob may have
@@ -153,11 +158,11 @@ class Lane:
                 return
 
     async def _delete(self, name: str) -> None:
-        """Delete a blob that nobody will name; if that fails, it stays."""
+        """Delete a blob that nobody will name; if that fails, it may stay."""
         try:
             await self._blobs.delete(name)
         except Unavailable as error:
-            log.warning("blob %s, which nothing names, is left: %s", name, error)
+            log.warning("blob %s, which nothing names, is left for now: %s", name, error)
 
     async def _settle(self, operations: list[Operation], blob_number: int = 0) -> list[Result]:
         """Submit operations, again each time they expired, until the journal holds them."""

@@ -63,6 +63,9 @@ class Upkeep:
         self._due = asyncio.Event()
         # The newest checkpoint taken and not yet written: (next slot, bytes).
         self._checkpoint: tuple[Slot, bytes] | None = None
+        # Checkpoints of this node that may be stored, ascending: the newest one, and those before
+        # it that are not deleted yet.
+        self._stored: list[Slot] = []
         self._durable_pages = 0
         self._durable_slot = Slot(0)
         journal.observers.append(self._observe)
@@ -144,13 +147,17 @@ class Upkeep:
         if self._checkpoint is None:
             return
         slot, data = self._checkpoint
+        if slot not in self._stored:
+            self._stored.append(slot)
         await self._blobs.put(checkpoint_blob(slot), data)
-        if await self._name(slot) == slot:
+        named = await self._name(slot)
+        if named == slot:
             await self._trim(slot)
             await self._orphans.delete_checkpoints()
-        else:
-            # Whoever collects may have been there before it was stored.
-            await self._blobs.delete(checkpoint_blob(slot))
+        # Whoever collects may have been there before these were stored.
+        while self._stored and self._stored[0] < named:
+            await self._blobs.delete(checkpoint_blob(self._stored[0]))
+            del self._stored[0]
         if self._checkpoint == (slot, data):
             self._checkpoint = None
 

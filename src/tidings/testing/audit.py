@@ -8,9 +8,10 @@ A5  whatever an applied operation, a durable page or the checkpoint cell names, 
     the page to which it belongs is dead;
 A6  what was read is what was appended there, and retention leaves what it must;
 A7  where stores can delete: in the end no blob is left that is dead, that nobody came to name, or
-    that is a checkpoint older than the one that is named; except where a put came so late that the
-    blob had been deleted already, and its writer died before it could delete it once more. What is
-    left only because there was no time yet, the state still remembers.
+    that is a checkpoint older than the one that is named. What is left only because there was no
+    time yet, the state still remembers. One exception: a put that came after the blob had been
+    deleted, if its writer died before it could delete it once more, or got no answer; pages and
+    segments that came back stay in any case.
 """
 
 import msgspec

@@ -56,7 +56,6 @@ _JOURNAL: Final = (
     "page durable",
     "checkpoint named",
     "blob named",
-    "blob came back",
     "reservation doomed",
     "doomed blob refused",
     "doomed blob stored anew",

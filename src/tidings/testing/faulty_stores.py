@@ -128,10 +128,18 @@ class FaultyOrderStore:
 class FaultyBlobStore:
     """The blob store as one node reaches it."""
 
-    def __init__(self, inner: MemoryBlobStore, life: Life, trace: Trace) -> None:
+    def __init__(
+        self, inner: MemoryBlobStore, life: Life, trace: Trace, owners: dict[str, Life]
+    ) -> None:
+        """Build one life's way to a store.
+
+        `owners` gets, of each blob, the life that was told that it is stored, until that life
+        wants it deleted.
+        """
         self._inner = inner
         self._life = life
         self._trace = trace
+        self._owners = owners
         self.can_delete = inner.can_delete
 
     async def put(self, name: str, data: bytes) -> None:
@@ -144,6 +152,7 @@ class FaultyBlobStore:
             self._trace.count("blob refused")
             self._trace.add(self._life.node_id, "blob refused", name)
             raise
+        self._owners[name] = self._life
         self._trace.add(self._life.node_id, "blob stored", name)
 
     async def get(self, name: str) -> bytes | None:
@@ -164,6 +173,8 @@ class FaultyBlobStore:
 
     async def delete(self, name: str) -> None:
         """See `BlobStore`."""
+        if self._owners.get(name) is self._life:
+            del self._owners[name]
         try:
             await _ask(self._life, "call", lambda: self._inner.delete(name))
         except _Lost:

@@ -133,6 +133,10 @@ class Reference:
                 )
             if is_gone:
                 assert self._storage.has_come_back(name), f"A7: {name} is left for good"
+                is_of_a_page = page is not None
+                assert is_of_a_page or not self._storage.has_owner(name), (
+                    f"A7: {name} came back, and its writer left it"
+                )
                 self._trace.count("blob came back")
 
     def _remembered(self) -> dict[str, None]:

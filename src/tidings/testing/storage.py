@@ -8,6 +8,7 @@ from tidings.errors import Unavailable
 from tidings.ports import AppendOutcome, Trimmed
 from tidings.stores.memory import MemoryBlobStore, MemoryOrderStore
 from tidings.testing.faulty_stores import at_once
+from tidings.testing.life import Life
 from tidings.testing.plan import Plan
 from tidings.testing.trace import Trace
 from tidings.testing.watched_service import WatchedService
@@ -46,6 +47,9 @@ class Storage(Protocol):
 
     def has_come_back(self, name: str) -> bool:
         """Whether a blob was stored by a put that came after it was deleted, so far as it was."""
+
+    def has_owner(self, name: str) -> bool:
+        """Whether a node that lives knows that it has stored a blob, and never deleted it."""
 
     def cell(self, name: str) -> bytes | None:
         """Return what a cell holds."""
@@ -115,6 +119,13 @@ class MemoryStorage:
         self.order = _BoundedSlots(inline_bytes_max=plan.inline_bytes_max)
         self.blobs = _BoundedBlobs()
         self.inline_bytes_max = plan.inline_bytes_max
+        # See `FaultyBlobStore`.
+        self.owners: dict[str, Life] = {}
+
+    def disown(self, life: Life) -> None:
+        """Note that a life has jumped: it does not learn what became of its blobs."""
+        for name in [name for name, owner in self.owners.items() if owner is life]:
+            del self.owners[name]
 
     def fill(self, slot: Slot, entry: bytes) -> None:
         """See `Storage`."""
@@ -149,6 +160,11 @@ class MemoryStorage:
     def has_come_back(self, name: str) -> bool:
         """See `Storage`."""
         return name in self.blobs.back
+
+    def has_owner(self, name: str) -> bool:
+        """See `Storage`."""
+        owner = self.owners.get(name)
+        return owner is not None and not owner.is_over
 
     def cell(self, name: str) -> bytes | None:
         """See `Storage`."""
@@ -213,6 +229,10 @@ class ServiceStorage:
         """See `Storage`. Nothing is ever deleted."""
         del name
         return False
+
+    def has_owner(self, name: str) -> bool:
+        """See `Storage`. Nobody asks."""
+        raise NotImplementedError(name)
 
     def cell(self, name: str) -> bytes | None:
         """See `Storage`."""

@@ -149,12 +149,13 @@ class World:
             return self._create(network, rng)
         order: OrderStore
         blobs: BlobStore
-        if self.memory is None:
+        memory = self.memory
+        if memory is None:
             order = MaelstromOrderStore(network, JOURNAL)
             blobs = MaelstromBlobStore(network, JOURNAL, network.node_id, rng)
         else:
-            order = FaultyOrderStore(self.memory.order, life, self.trace)
-            blobs = FaultyBlobStore(self.memory.blobs, life, self.trace)
+            order = FaultyOrderStore(memory.order, life, self.trace)
+            blobs = FaultyBlobStore(memory.blobs, life, self.trace, memory.owners)
         node.log = Log(
             order,
             blobs,
@@ -166,6 +167,8 @@ class World:
             page_format=self.plan.page_format,
         )
         self.auditor.watch(node.node_id, node.log)
+        if memory is not None:
+            node.log.journal.jump_observers.append(lambda: memory.disown(life))
         return _AuditedJournal(node.log, self.auditor)
 
     def crash(self, node: SimNode) -> None:
