@@ -193,6 +193,8 @@ def _draw_journal(plan: Plan, rng: Random) -> None:
             retention_interval_s=rng.choice((0.1, 1.0)),
             collect_interval_s=rng.choice((0.1, 0.3, 1.0)),
             collect_orphans_after_s=rng.choice((0.02, 0.1, 0.5, ORPHANS_SOON_S, 3600.0)),
+            # A blob that was given up may be stored all the same.
+            blob_patience_s=rng.choice((0.0, 0.0, plan.settings.blob_patience_s)),
         )
         plan.intervals_s.setdefault("pause", 2.0)
 
