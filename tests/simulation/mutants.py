@@ -376,18 +376,6 @@ MUTANTS = [
         "            if False\n",
     ),
     Mutant(
-        "a submission whose blob is doomed is taken for applied",
-        LANE,
-        "            if results[0] != _DOOMED:\n",
-        "            if results[0] != _DOOMED or True:\n",
-    ),
-    Mutant(
-        "a doomed blob that was stored late is left by its writer",
-        LANE,
-        "stored after it was collected.\n            await self._delete(name)\n",
-        "stored after it was collected.\n",
-    ),
-    Mutant(
         "a checkpoint forgets which numbers are reserved",
         "core/checkpoint.py",
         "        checkpoint.blob_numbers,\n",
@@ -397,12 +385,6 @@ MUTANTS = [
         "checkpoints that are not named any more are left",
         ORPHANS,
         "                await self._blobs.delete(checkpoint_blob(slot))\n",
-        "",
-    ),
-    Mutant(
-        "a checkpoint that was overtaken is left by its writer",
-        UPKEEP,
-        "            await self._blobs.delete(checkpoint_blob(self._stored[0]))\n",
         "",
     ),
     Mutant(
