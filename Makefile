@@ -21,6 +21,7 @@ chaos: setup  ## real clients on a broker that is killed again and again; some m
 docs: setup  ## the pages that are written from code
 	$(BIN)/python -m tidings.kafka.support > docs/kafka-support.md
 	$(BIN)/python -m tidings.kafka.configs_page > docs/configs.md
+	$(BIN)/python -m tidings.cli.settings_page > docs/settings.md
 
 FUZZ_INPUTS := 200000
 

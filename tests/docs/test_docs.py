@@ -13,6 +13,7 @@ import pytest
 
 import tidings.errors
 from tidings.cli import main
+from tidings.cli.settings import settings_of
 from tidings.core import state
 from tidings.engine.settings import Settings
 from tidings.errors import TidingsError
@@ -105,6 +106,11 @@ def check_make(arguments: list[str]) -> None:
             assert argument in targets
 
 
+def check_variable(name: str) -> None:
+    settings = settings_of(commands()["serve"])
+    assert name in [setting.variable for setting in settings]
+
+
 def check_command(words: list[str]) -> None:
     match words:
         case ["tidings", *arguments]:
@@ -117,6 +123,9 @@ def check_command(words: list[str]) -> None:
         case ["python", script, *_]:
             assert (ROOT / script).exists()
         case ["echo" | "seq", _, "|", "tidings", *arguments]:
+            check_tidings(arguments)
+        case [assignment, "tidings", *arguments] if assignment.startswith("TIDINGS_"):
+            check_variable(assignment.partition("=")[0])
             check_tidings(arguments)
         case ["export" | "eval", *_]:
             pass
@@ -146,6 +155,7 @@ def test_command_in_a_document_exists_with_its_options(line: str) -> None:
         "tidings challenge --latency-distribution uniform",
         "tidings challenge --design logbook",
         "tidings challenge --nemesis earthquake",
+        "TIDINGS_SERVE_PROT=1 tidings serve",
         "make rum",
         'make run OPTIONS="--rates 3"',
         ".venv/bin/pytest tests/nowhere",
@@ -184,7 +194,7 @@ def test_every_command_is_in_the_readme(command: str) -> None:
 
 
 def test_every_option_is_in_the_documents() -> None:
-    pages = ("testing", "workbench", "broker", "command-line")
+    pages = ("testing", "workbench", "settings", "command-line")
     documents = "".join(text_of(f"docs/{name}.md") for name in pages)
     for command in all_commands(commands()):
         for option in command.params:

@@ -5,6 +5,7 @@ import pytest
 from kio.index import load_request_schema
 from kio.schema.index import api_key_map, schema_name_map
 
+from tidings.cli import settings_page
 from tidings.kafka import configs_page
 from tidings.kafka.apis import APIS, Api
 from tidings.kafka.support import page
@@ -29,3 +30,4 @@ def test_pages_that_are_written_from_code_are_current() -> None:
     """If not: make docs."""
     assert (ROOT / "docs" / "kafka-support.md").read_text() == page()
     assert (ROOT / "docs" / "configs.md").read_text() == configs_page.page()
+    assert (ROOT / "docs" / "settings.md").read_text() == settings_page.page()

@@ -4,7 +4,10 @@ import sys
 from pathlib import Path
 
 import click
+import msgspec
 
+from tidings.cli.serve_settings import FIELDS, SERVE_SETTINGS
+from tidings.cli.settings import PREFIX, config_option, origin, settings_of
 from tidings.errors import InvalidRequest, TidingsError
 
 # kio imports hypothesis where that is installed, which takes longer than all else here.
@@ -13,105 +16,21 @@ sys.modules.setdefault("hypothesis", None)  # type: ignore[arg-type] # as import
 from tidings.kafka import serve as broker  # noqa: E402 -- only after that
 from tidings.kafka.settings import BrokerSettings  # noqa: E402 -- only after that
 
-
-def _address(
-    context: click.Context, parameter: click.Parameter, text: str | None
-) -> tuple[str, int] | None:
-    del context, parameter
-    if text is None:
-        return None
-    host, _, port = text.rpartition(":")
-    if not host or not port.isdecimal() or not 1 <= int(port) < 2**16:
-        raise click.BadParameter(f"{text!r} is no address. Say HOST:PORT, as in log.example:9092.")
-    return host, int(port)
+_CONTEXT = {"auto_envvar_prefix": PREFIX, "show_default": True}
 
 
-_DEFAULT = BrokerSettings()
+@click.command(context_settings=_CONTEXT)
+@click.pass_context
+def serve(context: click.Context, /, *, config: Path | None, **values: object) -> None:
+    """Be a broker that speaks Kafka's protocol, until SIGTERM or Ctrl-C.
 
-
-@click.command()
-@click.option(
-    "--data",
-    type=click.Path(file_okay=False, path_type=Path),
-    default="tidings-data",
-    show_default=True,
-    help="The folder that keeps everything; made if it is not there.",
-)
-@click.option("--memory", is_flag=True, help="Keep everything in memory, and lose it at the end.")
-@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
-@click.option(
-    "--port",
-    type=click.IntRange(0, 2**16 - 1),
-    default=9092,
-    show_default=True,
-    help="0 takes one that is free.",
-)
-@click.option(
-    "--metrics-port",
-    type=click.IntRange(0, 2**16 - 1),
-    help="Serve /metrics for Prometheus, /healthz and /readyz there; without it, nowhere.",
-)
-@click.option(
-    "--advertise",
-    metavar="HOST:PORT",
-    callback=_address,
-    help="Where clients are told to connect; without it, where they did.",
-)
-@click.option(
-    "--auto-create/--no-auto-create",
-    default=True,
-    show_default=True,
-    help="Whether a topic comes into being when a client asks for it.",
-)
-@click.option(
-    "--partitions",
-    type=click.IntRange(1, 10_000),
-    default=1,
-    show_default=True,
-    help="Of a topic that is created without saying how many.",
-)
-@click.option(
-    "--retention-ms",
-    type=click.IntRange(min=-1),
-    default=_DEFAULT.retention_ms,
-    show_default="a week",
-    help="How long records are kept, by their timestamps, where their topic does not say; "
-    "-1 for ever.",
-)
-@click.option(
-    "--retention-bytes",
-    type=click.IntRange(min=-1),
-    default=_DEFAULT.retention_bytes,
-    show_default="all",
-    help="How much of a partition is kept where its topic does not say; -1 for all.",
-)
-def serve(
-    *,
-    data: Path,
-    memory: bool,
-    host: str,
-    port: int,
-    metrics_port: int | None,
-    advertise: tuple[str, int] | None,
-    auto_create: bool,
-    partitions: int,
-    retention_ms: int,
-    retention_bytes: int,
-) -> None:
-    """Be a broker that speaks Kafka's protocol, until SIGTERM or Ctrl-C."""
-    settings = BrokerSettings(
-        host=host,
-        port=port,
-        metrics_port=metrics_port,
-        advertised_host=advertise and advertise[0],
-        advertised_port=advertise and advertise[1],
-        auto_create_topics=auto_create,
-        num_partitions=partitions,
-        retention_ms=retention_ms,
-        retention_bytes=retention_bytes,
-    )
+    Each setting can be an option, a variable of the environment that is named like the option
+    (TIDINGS_SERVE_PORT=9093), or a line of a TOML file (port = 9093). The first of these counts.
+    """
+    del config
+    data = _data(context, values)
     try:
-        broker.run(settings, None if memory else data, say=click.echo)
+        broker.run(broker_settings(values), data, say=click.echo)
     except InvalidRequest as error:
         raise click.UsageError(str(error)) from error
     except TidingsError as error:
@@ -121,3 +40,39 @@ def serve(
         if known is None or unknown is not None:
             raise
         raise click.ClickException(f"The broker had to stop: {known.exceptions}") from group
+
+
+serve.params[:] = [config_option(), *SERVE_SETTINGS]
+
+
+def broker_settings(values: dict[str, object]) -> BrokerSettings:
+    """Return what the broker is told, from the values of all settings by their names.
+
+    Raises:
+        UsageError: Two values do not fit.
+    """
+    told = {field: values[key] for key, field in FIELDS.items()}
+    if isinstance(advertised := values["advertise"], tuple):
+        told["advertised_host"], told["advertised_port"] = advertised
+    settings = msgspec.convert(told, BrokerSettings)
+    if settings.group_session_timeout_min_ms > settings.group_session_timeout_max_ms:
+        raise click.UsageError(
+            "group_session_timeout_min_ms is above group_session_timeout_max_ms, so that no "
+            "member could ask for any time. Change one of them."
+        )
+    return settings
+
+
+def _data(context: click.Context, values: dict[str, object]) -> Path | None:
+    """Return the folder; None for memory."""
+    data = values["data"]
+    assert isinstance(data, Path)
+    if not values["memory"]:
+        return data
+    by_key = {setting.key: setting for setting in settings_of(context.command)}
+    if context.get_parameter_source("data") is not click.core.ParameterSource.DEFAULT:
+        raise click.UsageError(
+            f"{origin(context, by_key['memory'])} and {origin(context, by_key['data'])} contradict "
+            "each other. Leave one of them out, or say --no-memory."
+        )
+    return None

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class BrokerSettings:
-    """What a broker is told at its start; docs/configs.md has them in a table."""
+    """What a broker is told at its start; docs/settings.md has their options."""
 
     node_id: int = 1
     """The broker's number, as clients see it."""
