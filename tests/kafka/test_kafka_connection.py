@@ -245,7 +245,7 @@ def test_drain_lets_requests_at_work_be_answered_and_begins_no_others(gate: Gate
         drain = scene.tasks.create_task(scene.connections.drain(1.0))
         await settle()
         gate.open("a")
-        await drain
+        assert await drain == []
         assert scene.transport.sent == answering("a")
         assert scene.transport.state == "closed"
         assert gate.begun == ["a"]
@@ -257,7 +257,8 @@ def test_drain_lets_requests_at_work_be_answered_and_begins_no_others(gate: Gate
 def test_drain_cuts_off_what_takes_too_long(gate: Gate) -> None:
     async def act(scene: Scene) -> None:
         await scene.receive(asking("a"))
-        await scene.connections.drain(1.0)
+        assert scene.connections.requests_at_work() == ["metadata"]
+        assert await scene.connections.drain(1.0) == ["metadata"]
         assert scene.transport.state == "aborted"
         await settle()
         assert gate.cancelled == ["a"]

@@ -1,5 +1,6 @@
 """The broker as a process: how it starts, answers, and ends."""
 
+import json
 import re
 import resource
 import signal
@@ -9,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from broker_in_memory import read_response, request_frame
@@ -113,3 +115,55 @@ def test_serve_allows_itself_more_files_than_a_shell_does() -> None:
 def test_engine_is_told_how_long_records_are_kept() -> None:
     told = serve.engine_settings(BrokerSettings(retention_ms=-1, retention_bytes=7))
     assert (told.retention_ms, told.retention_bytes, told.retention_interval_s) == (-1, 7, 300)
+
+
+def long_fetch(client: socket.socket, wait_ms: int) -> None:
+    """Ask for records that will not come."""
+    partition = {"partition": 0, "fetch_offset": 0, "partition_max_bytes": 1000}
+    topics = [{"topic": "news", "partitions": [partition]}]
+    values = {"max_wait": wait_ms, "min_bytes": 1, "max_bytes": 1000, "topics": topics}
+    frame = request_frame("fetch", 12, values)
+    client.sendall(len(frame).to_bytes(4, "big") + frame)
+
+
+def stopped_with_a_fetch_at_work(wait_ms: int, shutdown_timeout: float) -> tuple[int, list[Any]]:
+    """Return how many bytes answered the fetch, and what the broker logged as it ended."""
+    options = ("--log-format", "json", "--shutdown-timeout", str(shutdown_timeout))
+    with subprocess.Popen(
+        [sys.executable, "-m", "tidings", "serve", "--memory", "--port", "0", *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout
+        assert process.stderr
+        try:
+            ready = json.loads(process.stdout.readline())
+            port = int(ready["address"].rpartition(":")[2])
+            with connect(port) as client:
+                ask(client, "metadata", 12, topics=[{"name": "news"}])
+                long_fetch(client, wait_ms)
+                # When one that came later is answered, the fetch is at work.
+                with connect(port) as other:
+                    ask(other, "api_versions", 3)
+                process.send_signal(signal.SIGTERM)
+                answer = client.makefile("rb").read()
+            assert process.wait(PATIENCE_S) == 0
+            return len(answer), [json.loads(line) for line in process.stderr]
+        finally:
+            process.kill()
+
+
+def test_serve_answers_what_is_at_work_when_it_is_told_to_stop() -> None:
+    size, said = stopped_with_a_fetch_at_work(wait_ms=500, shutdown_timeout=PATIENCE_S)
+    assert size > 4
+    assert said[-1]["cut_off"] == {}
+
+
+def test_serve_cuts_off_what_takes_longer_and_says_so() -> None:
+    size, said = stopped_with_a_fetch_at_work(wait_ms=60_000, shutdown_timeout=0)
+    assert size == 0
+    told, stopping, closed = said[-3:]
+    assert told["signal"] == "SIGTERM"
+    assert stopping["at_work"] == closed["cut_off"] == {"fetch": 1}
+    assert closed["message"] == "all connections are closed; requests cut off: 1 fetch"

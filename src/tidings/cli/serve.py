@@ -6,14 +6,17 @@ from pathlib import Path
 import click
 import msgspec
 
+from tidings.cli.logs import logs, say_line
 from tidings.cli.serve_settings import FIELDS, SERVE_SETTINGS
 from tidings.cli.settings import PREFIX, config_option, origin, settings_of
 from tidings.errors import InvalidRequest, TidingsError
+from tidings.types import Json
 
 # kio imports hypothesis where that is installed, which takes longer than all else here.
 sys.modules.setdefault("hypothesis", None)  # type: ignore[arg-type] # as import documents it
 
 from tidings.kafka import serve as broker  # noqa: E402 -- only after that
+from tidings.kafka.broker import Address  # noqa: E402 -- only after that
 from tidings.kafka.settings import BrokerSettings  # noqa: E402 -- only after that
 
 _CONTEXT = {"auto_envvar_prefix": PREFIX, "show_default": True}
@@ -29,8 +32,11 @@ def serve(context: click.Context, /, *, config: Path | None, **values: object) -
     """
     del config
     data = _data(context, values)
+    settings = broker_settings(values)
+    form = str(values["log_format"])
     try:
-        broker.run(broker_settings(values), data, say=click.echo)
+        with logs(form, str(values["log_level"])):
+            broker.run(settings, data, say_ready=_SAY_READY[form])
     except InvalidRequest as error:
         raise click.UsageError(str(error)) from error
     except TidingsError as error:
@@ -43,6 +49,43 @@ def serve(context: click.Context, /, *, config: Path | None, **values: object) -
 
 
 serve.params[:] = [config_option(), *SERVE_SETTINGS]
+
+
+def _say_ready_in_text(ready: broker.Ready) -> None:
+    click.echo(_welcome(ready))
+    if ready.metrics is not None:
+        click.echo(f"Metrics are at {_url(ready.metrics)}/metrics")
+
+
+def _say_ready_in_json(ready: broker.Ready) -> None:
+    fields: dict[str, Json] = {
+        "version": ready.version,
+        "address": _text(ready.address),
+        "advertised": _text(ready.advertised),
+        "metrics": None if ready.metrics is None else f"{_url(ready.metrics)}/metrics",
+        "data": None if ready.data is None else str(ready.data.absolute()),
+    }
+    say_line(_welcome(ready), fields)
+
+
+_SAY_READY = {"text": _say_ready_in_text, "json": _say_ready_in_json}
+
+
+def _welcome(ready: broker.Ready) -> str:
+    place = "memory, which ends with this process" if ready.data is None else ready.data.absolute()
+    told = ""
+    if ready.advertised != ready.address:
+        told = f"clients are told to connect to {_text(ready.advertised)}; "
+    where = _text(ready.address)
+    return f"Tidings {ready.version} listens on {where}; {told}everything is in {place}"
+
+
+def _text(address: Address) -> str:
+    return f"{address.host}:{address.port}"
+
+
+def _url(address: Address) -> str:
+    return f"http://{_text(address)}"
 
 
 def broker_settings(values: dict[str, object]) -> BrokerSettings:

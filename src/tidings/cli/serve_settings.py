@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from tidings.cli.logs import FORMATS, LEVELS
 from tidings.cli.settings import Integer, Seconds, Setting
 
 # See `tidings.cli.serve`.
@@ -177,4 +178,17 @@ SERVE_SETTINGS = [
         help="Where clients are told to connect; without it, the address that they reached.",
     ),
     *(setting for _, setting in _TOLD),
+    Setting(
+        ["--log-format"],
+        type=click.Choice(tuple(FORMATS)),
+        default="text",
+        help="What the logs on stderr look like, and the line on stdout that says where the "
+        "broker listens.",
+    ),
+    Setting(
+        ["--log-level"],
+        type=click.Choice(LEVELS),
+        default="info",
+        help="The least important events that are logged.",
+    ),
 ]

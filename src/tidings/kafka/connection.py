@@ -156,6 +156,10 @@ class Connection(asyncio.Protocol):
             logger.info("closed the connection of %s, which did nothing", self._peer.host)
             self.abort()
 
+    def requests_at_work(self) -> list[str]:
+        """See `Held`."""
+        return [slot.pending.api.module for slot in self._slots]
+
     def stop(self) -> None:
         """See `Held`."""
         self._is_closing = True

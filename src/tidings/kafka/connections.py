@@ -33,6 +33,9 @@ class Held(Protocol):
     def check_patience(self, now_s: float) -> None:
         """Close if the client lets the broker wait for too long."""
 
+    def requests_at_work(self) -> list[str]:
+        """Return the APIs of what was begun and is not answered."""
+
     def stop(self) -> None:
         """Take no more requests; close when those at work are answered."""
 
@@ -121,16 +124,26 @@ class Connections:
             for connection in list(self._open):
                 connection.check_patience(loop.time())
 
-    async def drain(self, patience_s: float) -> None:
-        """Let all finish what is at work, and close; those that take too long are cut."""
+    def requests_at_work(self) -> list[str]:
+        """Return the APIs of what was begun and is not answered, of all connections."""
+        return [api for connection in self._open for api in connection.requests_at_work()]
+
+    async def drain(self, patience_s: float) -> list[str]:
+        """Let all finish what is at work, and close; those that take too long are cut.
+
+        Return the APIs of the requests that were cut off.
+        """
         for connection in list(self._open):
             connection.stop()
         try:
             async with asyncio.timeout(patience_s):
                 await self._nobody.wait()
         except TimeoutError:
+            cut = self.requests_at_work()
             for connection in list(self._open):
                 connection.abort()
+            return cut
+        return []
 
     def _favour(self, connection: Held) -> None:
         self._favoured = connection

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import gc
+import logging
 import random
 import resource
 import signal
@@ -10,7 +11,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,6 +29,8 @@ from tidings.kafka.settings import BrokerSettings
 from tidings.kafka.standalone import ENGINE, Alone, Storage, in_memory
 from tidings.stores.folder import open_folder
 
+logger = logging.getLogger(__name__)
+
 _OTHER_FILES = 1000
 """Open files that are no connections: those of the stores."""
 
@@ -42,7 +45,20 @@ SWITCH_INTERVAL_S = 0.0005
 """How long a busy event loop may keep the store's threads waiting (Python's default: 0.005)."""
 
 
-def run(settings: BrokerSettings, data: Path | None, *, say: Callable[[str], None]) -> None:
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """How to reach a broker, for whoever started it."""
+
+    version: str
+    address: Address
+    advertised: Address
+    """Where clients are told to connect."""
+    metrics: Address | None
+    data: Path | None
+    """The folder that keeps everything; None: memory."""
+
+
+def run(settings: BrokerSettings, data: Path | None, *, say_ready: Callable[[Ready], None]) -> None:
     """Be a broker until SIGTERM or SIGINT; on uvloop where that is installed.
 
     `data` is the data folder, which is made if it is not there; None: keep everything in memory.
@@ -53,13 +69,12 @@ def run(settings: BrokerSettings, data: Path | None, *, say: Callable[[str], Non
         Corrupt: A store holds something else than what was put there. While the broker runs, this
             comes in an exception group.
     """
-    place = str(data) if data else "memory, which ends with this process"
 
-    def say_ready(address: Address, metrics: Address | None) -> None:
-        where = f"{address.host}:{address.port}"
-        say(f"Tidings {tidings.__version__} listens on {where}; everything is in {place}")
-        if metrics is not None:
-            say(f"Metrics are at http://{metrics.host}:{metrics.port}/metrics")
+    def say(address: Address, metrics: Address | None) -> None:
+        advertised = Address(
+            settings.advertised_host or address.host, settings.advertised_port or address.port
+        )
+        say_ready(Ready(tidings.__version__, address, advertised, metrics, data))
 
     _allow_many_files(settings.connections_max)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
@@ -67,7 +82,7 @@ def run(settings: BrokerSettings, data: Path | None, *, say: Callable[[str], Non
     gc.freeze()
     gc.set_threshold(*GARBAGE_THRESHOLDS)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        runner.run(_open_and_serve(settings, data, say_ready))
+        runner.run(_open_and_serve(settings, data, say))
 
 
 async def _open_and_serve(settings: BrokerSettings, data: Path | None, say_ready: SayReady) -> None:
@@ -153,12 +168,20 @@ async def serving(
         at_work = [
             tasks.create_task(log.run(), name="log"),
             tasks.create_task(broker.run(), name="broker"),
+            tasks.create_task(_tell_when_recovered(log), name="recovery"),
         ]
         server = Server(broker, tasks, answerer)
         yield Serving(broker, await server.start(listening), server.connections)
         await server.stop()
         for task in at_work:
             task.cancel()
+
+
+async def _tell_when_recovered(log: Log) -> None:
+    await log.journal.recovered.wait()
+    state = log.journal.state
+    counts = {"slots": int(state.next_slot), "topics": len(state.topics)}
+    logger.info("read the journal: %d slots, %d topics", *counts.values(), extra={"fields": counts})
 
 
 def engine_settings(settings: BrokerSettings) -> Settings:
@@ -175,8 +198,13 @@ def _on_signal() -> asyncio.Event:
     """Return what is set when somebody wants the process to end."""
     told = asyncio.Event()
     loop = asyncio.get_running_loop()
+
+    def stop(number: signal.Signals) -> None:
+        logger.info("told to stop by %s", number.name, extra={"fields": {"signal": number.name}})
+        told.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, told.set)
+        loop.add_signal_handler(number, stop, number)
     return told
 
 

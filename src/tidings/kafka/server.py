@@ -1,12 +1,16 @@
 """Listens, and keeps the connections."""
 
 import asyncio
+import logging
 import socket
+from collections import Counter
 
 from tidings.kafka.answering import ANSWERER, Answerer
 from tidings.kafka.broker import Address, Broker
 from tidings.kafka.connection import Connection
 from tidings.kafka.connections import Connections
+
+logger = logging.getLogger(__name__)
 
 _BACKLOG = 1024
 """Connections that the system accepts before the broker has seen them."""
@@ -53,4 +57,22 @@ class Server:
             self._listener.close()
         if self._sweep is not None:
             self._sweep.cancel()
-        await self.connections.drain(self._broker.settings.shutdown_patience_s)
+        patience_s = self._broker.settings.shutdown_patience_s
+        at_work = Counter(self.connections.requests_at_work())
+        logger.info(
+            "stopping: %d connections; requests at work, which have up to %g s: %s",
+            self.connections.count,
+            patience_s,
+            _told(at_work),
+            extra={"fields": {"connections": self.connections.count, "at_work": at_work}},
+        )
+        cut = Counter(await self.connections.drain(patience_s))
+        logger.info(
+            "all connections are closed; requests cut off: %s",
+            _told(cut),
+            extra={"fields": {"cut_off": cut}},
+        )
+
+
+def _told(requests: Counter[str]) -> str:
+    return ", ".join(f"{count} {api}" for api, count in sorted(requests.items())) or "none"
