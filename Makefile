@@ -18,10 +18,13 @@ challenge: setup  ## the kafka workload on real node processes
 chaos: setup  ## real clients on a broker that is killed again and again; some minutes
 	$(BIN)/python tests/chaos/chaos_run.py $(OPTIONS)
 
-docs: setup  ## the pages that are written from code
+docs: setup  ## the pages that are written from code, and all pages as a site; a broken link is an error
 	$(BIN)/python -m tidings.kafka.support > docs/kafka-support.md
 	$(BIN)/python -m tidings.kafka.configs_page > docs/configs.md
 	$(BIN)/python -m tidings.cli.settings_page > docs/settings.md
+	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements/docs.lock
+	$(BIN)/sphinx-build -q --fail-on-warning --keep-going -c docs/site . build/site
+	@echo "The site begins at build/site/index.html"
 
 FUZZ_INPUTS := 200000
 
@@ -86,9 +89,11 @@ format: setup
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
-lock:  ## renew requirements/dev.lock (needs uv)
+lock:  ## renew requirements/*.lock (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 	  --quiet --group dev pyproject.toml --output-file requirements/dev.lock
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	  --quiet --group docs --constraint requirements/dev.lock --output-file requirements/docs.lock
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
