@@ -360,3 +360,10 @@ def test_every_decision_is_in_the_list_of_decisions() -> None:
         assert f"({path.name})" in text_of("docs/decisions/README.md")
         headings = re.findall(r"^## (.*)$", path.read_text(), re.MULTILINE)
         assert headings == ["Context", "Decision", "Rejected", "Consequences"], path.name
+
+
+def test_every_page_is_in_the_navigation_of_the_site() -> None:
+    """`make docs` finds more, but is not run with the tests."""
+    lines = text_of("docs/index.md").splitlines()
+    for path in sorted((ROOT / "docs").glob("*.md")):
+        assert path.name == "index.md" or path.stem in lines, f"docs/index.md lacks {path.stem}"
