@@ -107,9 +107,11 @@ class Server:
         """Let it hang: connections stay open, nothing is answered from now on."""
         assert self._process is not None
         self._signal(signal.SIGSTOP)
-        # Threads that run on another processor stop a moment later.
+        # Threads that run on another processor stop a moment later; and a process that was begun
+        # while the others were being stopped has to be told as well.
         while not all(map(_is_stopped, _family(self._process.pid))):
             time.sleep(_LOOK_AGAIN_S)
+            self._signal(signal.SIGSTOP)
 
     def resume(self) -> None:
         """Let it go on, with all that came meanwhile."""
@@ -133,10 +135,17 @@ def _is_alive(process: int) -> bool:
 
 def _states(process: int) -> list[str]:
     """Return the state of each thread of a process, as Linux names them; none if it is gone."""
-    found = []
-    for task in Path(f"/proc/{process}/task").glob("*/stat"):
-        with contextlib.suppress(OSError):
-            found.append(task.read_text().rpartition(")")[2].split()[0])
+    told = _of_threads(process, "stat")
+    return [state.rpartition(")")[2].split()[0] for state in told]
+
+
+def _of_threads(process: int, file: str) -> list[str]:
+    """Return what Linux tells of each thread of a process; threads and processes may vanish."""
+    found: list[str] = []
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        for thread in Path(f"/proc/{process}/task").iterdir():
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                found.append((thread / file).read_text())
     return found
 
 
@@ -144,9 +153,8 @@ def _family(process: int) -> list[int]:
     """Return a process and all that come from it, it first."""
     found = [process]
     for parent in found:
-        for task in Path(f"/proc/{parent}/task").glob("*/children"):
-            with contextlib.suppress(OSError):
-                found += map(int, task.read_text().split())
+        for children in _of_threads(parent, "children"):
+            found += map(int, children.split())
     return found
 
 
