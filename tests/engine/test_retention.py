@@ -108,6 +108,21 @@ def test_batches_beyond_the_bytes_that_are_kept_go(limit: int, start: int) -> No
     run(main())
 
 
+def test_all_partitions_are_looked_at_in_each_interval_however_few_go_at_once() -> None:
+    async def main() -> None:
+        order = WatchedOrder()
+        log = keeping_log(order, WatchedBlobs(order), replace(KEEPING, retention_partitions_max=1))
+        names = [TopicPartition("many", partition) for partition in range(5)]
+        async with running(log):
+            await log.create_topic("many", 5, configs={"retention.ms": "5000"})
+            for name in names:
+                await log.append(name, b"12345", max_timestamp_ms=1000)
+            await asyncio.sleep(10)
+            assert [log.state.log_start_offset(name) for name in names] == [1] * 5
+
+    run(main())
+
+
 def test_topic_without_limits_takes_those_of_the_node_or_none() -> None:
     async def main() -> None:
         order = WatchedOrder()

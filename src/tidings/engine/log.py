@@ -67,7 +67,7 @@ _ERRORS: dict[Reason, type[TidingsError]] = {
     Reason.OUT_OF_ORDER_SEQUENCE: OutOfOrderSequence,
     Reason.INVALID: InvalidRequest,
     Reason.OFFSET_OUT_OF_RANGE: OffsetOutOfRange,
-    # Of these two lanes take care.
+    # Lanes take care of these two.
     Reason.BLOB_DOOMED: Unavailable,
     Reason.TOO_MANY_BLOBS: Unavailable,
 }

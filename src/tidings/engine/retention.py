@@ -5,14 +5,14 @@
 
 A topic whose `cleanup.policy` does not name `delete` keeps everything, whatever else it says.
 
-Batches go from the front: one that is kept keeps all after it. Some partitions are looked at each
-time, beside the way of appends; who has much to let go of lets it all go at once. Moving a log
-start offset deletes nothing by itself; see `collector`.
+Batches go from the front: one that is kept keeps all after it. All partitions are looked at each
+time, some after the other, beside the way of appends; who has much to let go of lets it all go at
+once. Moving a log start offset deletes nothing by itself; see `collector`.
 """
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tidings.core.entry import DeleteRecords, Operation
@@ -20,7 +20,6 @@ from tidings.core.pages import IndexEntry, Reaches
 from tidings.engine.journal import Journal
 from tidings.engine.preference import Preference
 from tidings.engine.reader import Reader
-from tidings.engine.rounds import Rounds
 from tidings.engine.settings import Settings
 from tidings.engine.submitter import Submitter
 from tidings.errors import TidingsError
@@ -51,29 +50,28 @@ class Retention:
         self._submitter = submitter
         self._preference = preference
         self._settings = settings
-        self._rounds: Rounds[TopicPartition] = Rounds(settings.retention_partitions_max)
 
     async def run(self) -> None:
-        """Look at some partitions at intervals, until cancelled."""
+        """Look at all partitions at intervals, until cancelled."""
         await self._journal.recovered.wait()
         while True:
             await asyncio.sleep(self._settings.retention_interval_s)
-            if not self._preference.is_own:
-                continue
+            if self._preference.is_own:
+                await self._look()
+
+    async def _look(self) -> None:
+        """Let go of what is due; partitions of which that fails do not keep the others waiting."""
+        names = list(self._journal.state.partitions)
+        step = self._settings.retention_partitions_max
+        for start in range(0, len(names), step):
             try:
-                await self.tick()
+                await self._let_go(names[start : start + step])
             except TidingsError as error:
                 log.warning("retention is put off: %s", error)
 
-    async def tick(self) -> None:
-        """Let go of what is due in the partitions that are next.
-
-        Raises:
-            Unavailable, Indeterminate: It may be done or not, and will be tried again.
-            Corrupt: A store lost something.
-        """
+    async def _let_go(self, names: Sequence[TopicPartition]) -> None:
         operations: list[Operation] = []
-        for name in self._rounds.take(list(self._journal.state.partitions)):
+        for name in names:
             operation = await self._plan(name)
             if operation is not None:
                 operations.append(operation)

@@ -87,7 +87,7 @@ class Settings:
     retention_interval_s: float = 10.0
     """Between two looks at what is too old or too much."""
     retention_partitions_max: int = 1000
-    """Partitions looked at each time."""
+    """Partitions whose records are let go of with one submission."""
     collect_interval_s: float = 5.0
     """Between two looks at what nobody needs any more, where stores can delete."""
     collect_partitions_max: int = 1000
