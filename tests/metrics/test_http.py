@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from tidings.kafka.metrics.http import Page, http_server
+from tidings.kafka.metrics.http import CONNECTIONS_MAX, Page, http_server
 
 pytestmark = pytest.mark.real
 
@@ -62,3 +62,30 @@ def test_request_that_is_wrong_is_told_so(request_bytes: bytes, status: int) -> 
 
 def test_request_that_ends_early_gets_nothing() -> None:
     assert ask(b"GET /hello HT") == b""
+
+
+def test_clients_beyond_the_bound_are_closed_until_one_has_ended() -> None:
+    async def ask_on(address: tuple[str, int]) -> bytes:
+        reader, writer = await asyncio.open_connection(*address)
+        try:
+            writer.write(b"GET /hello HTTP/1.1\r\n\r\n")
+            return await reader.read()
+        except ConnectionResetError:
+            return b""
+        finally:
+            writer.close()
+
+    async def main() -> None:
+        listening = socket.create_server(("127.0.0.1", 0))
+        address = listening.getsockname()
+        async with http_server(listening, {"/hello": hello}):
+            silent = [await asyncio.open_connection(*address) for _ in range(CONNECTIONS_MAX)]
+            assert await ask_on(address) == b""
+            reader, writer = silent[0]
+            writer.write_eof()
+            assert await reader.read() == b""
+            assert (await ask_on(address)).endswith(b"hello\n")
+            for _, writer in silent:
+                writer.close()
+
+    asyncio.run(main())

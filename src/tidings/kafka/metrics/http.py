@@ -10,6 +10,9 @@ from contextlib import asynccontextmanager
 from typing import NamedTuple
 
 REQUEST_BYTES_MAX = 8192
+CONNECTIONS_MAX = 64
+"""Clients at a time; more are closed unheard, so that Kafka's clients keep the files they need."""
+
 PATIENCE_S = 10.0
 """How long a client may take to ask and to read."""
 
@@ -32,8 +35,13 @@ Pages = Mapping[str, Callable[[], Awaitable[Page]]]
 @asynccontextmanager
 async def http_server(listening: socket.socket, pages: Pages) -> AsyncIterator[None]:
     """Serve pages on a socket until the block ends, and close it."""
+    served: dict[asyncio.StreamWriter, None] = {}
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if len(served) >= CONNECTIONS_MAX:
+            writer.transport.abort()
+            return
+        served[writer] = None
         try:
             async with asyncio.timeout(PATIENCE_S):
                 await _serve_one(reader, writer, pages)
@@ -41,6 +49,7 @@ async def http_server(listening: socket.socket, pages: Pages) -> AsyncIterator[N
             # It did not want to know so badly.
             pass
         finally:
+            del served[writer]
             writer.close()
 
     server = await asyncio.start_server(serve, sock=listening, limit=REQUEST_BYTES_MAX)
