@@ -3,11 +3,15 @@
 A command is imported when it is wanted: a node of the challenge must answer soon after its start.
 """
 
+import sys
 from importlib import import_module
 
 import click
 
 import tidings
+
+# kio imports hypothesis where that is installed, which takes longer than all that a command needs.
+sys.modules.setdefault("hypothesis", None)  # type: ignore[arg-type] # as import documents it
 
 _COMMANDS = {
     "challenge": "challenge",

@@ -3,38 +3,28 @@
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import click
 import msgspec
 
+from tidings.cli.address import Address
+from tidings.client.cluster import Cluster, join
+from tidings.client.errors import BrokerRefused
 from tidings.errors import TidingsError
 from tidings.types import Json
-
-# kio imports hypothesis where that is installed, which takes longer than all else here.
-sys.modules.setdefault("hypothesis", None)  # type: ignore[arg-type] # as import documents it
-
-from tidings.client.cluster import Cluster, join  # noqa: E402 -- only after that
-from tidings.client.errors import BrokerRefused  # noqa: E402 -- only after that
 
 _Command = TypeVar("_Command", bound=Callable[..., object])
 
 INTERRUPTED = 130
 
 
-class Address(NamedTuple):
-    """Where a broker is."""
-
-    host: str
-    port: int
-
-
 def _address(context: click.Context, parameter: click.Parameter, text: str) -> Address:
     del context, parameter
-    host, _, port = text.rpartition(":")
-    if not host or not port.isdecimal() or not 1 <= int(port) < 2**16:
+    found = Address.parse(text)
+    if found is None:
         raise click.BadParameter(f"{text!r} is no address. Say HOST:PORT, as in 127.0.0.1:9092.")
-    return Address(host.strip("[]"), int(port))
+    return found
 
 
 def broker_option(command: _Command) -> _Command:

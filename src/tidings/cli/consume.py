@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 
 import click
 
-from tidings.cli.asking import Address, ask, broker_option, json_option, say_json
+from tidings.cli.address import Address
+from tidings.cli.asking import ask, broker_option, json_option, say_json
 from tidings.client import admin
 from tidings.client.cluster import Cluster
 from tidings.client.consuming import Consumed

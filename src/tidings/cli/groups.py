@@ -2,8 +2,8 @@
 
 import click
 
+from tidings.cli.address import Address
 from tidings.cli.asking import (
-    Address,
     ask,
     broker_option,
     json_option,

@@ -6,7 +6,8 @@ from io import BufferedReader
 
 import click
 
-from tidings.cli.asking import Address, ask, broker_option, pairs
+from tidings.cli.address import Address
+from tidings.cli.asking import ask, broker_option, pairs
 from tidings.client.cluster import Cluster
 from tidings.client.producing import Producer
 from tidings.clock import SystemClock

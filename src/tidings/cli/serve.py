@@ -1,6 +1,5 @@
 """The broker."""
 
-import sys
 from pathlib import Path
 
 import click
@@ -10,14 +9,10 @@ from tidings.cli.logs import logs, say_line
 from tidings.cli.serve_settings import FIELDS, SERVE_SETTINGS
 from tidings.cli.settings import PREFIX, config_option, origin, settings_of
 from tidings.errors import InvalidRequest, TidingsError
+from tidings.kafka import serve as broker
+from tidings.kafka.broker import Address
+from tidings.kafka.settings import BrokerSettings
 from tidings.types import Json
-
-# kio imports hypothesis where that is installed, which takes longer than all else here.
-sys.modules.setdefault("hypothesis", None)  # type: ignore[arg-type] # as import documents it
-
-from tidings.kafka import serve as broker  # noqa: E402 -- only after that
-from tidings.kafka.broker import Address  # noqa: E402 -- only after that
-from tidings.kafka.settings import BrokerSettings  # noqa: E402 -- only after that
 
 _CONTEXT = {"auto_envvar_prefix": PREFIX, "show_default": True}
 

@@ -1,17 +1,13 @@
 """Every setting of `tidings serve`. docs/settings.md is written from it."""
 
-import sys
 from pathlib import Path
 
 import click
 
+from tidings.cli.address import Address
 from tidings.cli.logs import FORMATS, LEVELS
 from tidings.cli.settings import Integer, Seconds, Setting
-
-# See `tidings.cli.serve`.
-sys.modules.setdefault("hypothesis", None)  # type: ignore[arg-type] # as import documents it
-
-from tidings.kafka.settings import BrokerSettings  # noqa: E402 -- only after that
+from tidings.kafka.settings import BrokerSettings
 
 _PORT = Integer(0, 2**16 - 1)
 _COUNT = Integer(1, 2**31 - 1)
@@ -23,14 +19,14 @@ _DEFAULTS = BrokerSettings()
 
 def _address(
     context: click.Context, parameter: click.Parameter, text: str | None
-) -> tuple[str, int] | None:
+) -> Address | None:
     del context, parameter
     if text is None:
         return None
-    host, _, port = text.rpartition(":")
-    if not host or not port.isdecimal() or not 1 <= int(port) < 2**16:
+    found = Address.parse(text)
+    if found is None:
         raise click.BadParameter(f"{text!r} is no address. Say HOST:PORT, as in log.example:9092.")
-    return host, int(port)
+    return found
 
 
 def _told(

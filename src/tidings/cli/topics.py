@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 import click
 
+from tidings.cli.address import Address
 from tidings.cli.asking import (
-    Address,
     ask,
     broker_option,
     json_option,

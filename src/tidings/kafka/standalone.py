@@ -32,8 +32,8 @@ class Storage(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
-    """Storage that ends with the process."""
+class Stores:
+    """Storage put together of two stores."""
 
     order: OrderStore
     blobs: BlobStore
@@ -54,14 +54,14 @@ class Alone:
 _alone: type[Peers] = Alone
 
 
-def new_memory(cluster_id: str | None = None) -> Memory:
+def new_memory(cluster_id: str | None = None) -> Stores:
     """Return empty storage in memory, of a cluster that nobody else has if none is named."""
     if cluster_id is None:
         cluster_id = base64.urlsafe_b64encode(random.Random().randbytes(16)).decode().rstrip("=")
-    return Memory(MemoryOrderStore(is_exclusive=True), MemoryBlobStore(), cluster_id)
+    return Stores(MemoryOrderStore(is_exclusive=True), MemoryBlobStore(), cluster_id)
 
 
 @asynccontextmanager
-async def in_memory() -> AsyncIterator[Memory]:
+async def in_memory() -> AsyncIterator[Stores]:
     """Have storage in memory, as `open_folder` has it on disk."""
     yield new_memory()

@@ -1,9 +1,7 @@
 """Stores whose disk can be filled: they refuse what would need room, and serve what is there."""
 
-from dataclasses import dataclass
-
 from tidings.errors import Unavailable
-from tidings.kafka.standalone import Storage
+from tidings.kafka.standalone import Storage, Stores
 from tidings.ports import AppendOutcome, BlobStore, OrderStore, Trimmed
 from tidings.types import Slot
 
@@ -82,18 +80,9 @@ class BlobStoreOnDisk:
         await self._store.delete(name)
 
 
-@dataclass(frozen=True, slots=True)
-class StorageOnDisk:
-    """Both, for a broker."""
-
-    order: OrderStore
-    blobs: BlobStore
-    cluster_id: str
-
-
 def on_disk(storage: Storage, disk: Disk) -> Storage:
     """Return storage that has what `storage` has, as long as there is room."""
-    return StorageOnDisk(
+    return Stores(
         OrderStoreOnDisk(storage.order, disk),
         BlobStoreOnDisk(storage.blobs, disk),
         storage.cluster_id,

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from tidings.engine.journal import CHECKPOINT_CELL, checkpoint_slot
 from tidings.kafka.metrics.exposition import Family, Histogram, Sample
 from tidings.kafka.metrics.requests import DURATIONS_S
-from tidings.kafka.standalone import Memory, Storage
+from tidings.kafka.standalone import Storage, Stores
 from tidings.ports import AppendOutcome, BlobStore, OrderStore, Trimmed
 from tidings.types import Slot
 
@@ -31,7 +31,7 @@ class StoreMetrics:
 
     def around(self, storage: Storage) -> Storage:
         """Return the same storage, counted."""
-        return Memory(
+        return Stores(
             CountedOrderStore(storage.order, self),
             CountedBlobStore(storage.blobs, self),
             storage.cluster_id,
