@@ -56,6 +56,17 @@ def test_topic_that_a_broker_would_refuse_is_refused(
     with_log(act)
 
 
+def test_record_without_a_key_is_refused_by_a_compacted_topic() -> None:
+    async def act(log: EmbeddedLog) -> None:
+        await log.create_topic("a", configs={"cleanup.policy": "compact"})
+        with pytest.raises(InvalidRequest, match="no key"):
+            await log.append("a", b"value")
+        await log.append("a", b"value", key=b"key")
+        assert await values(log.read("a")) == [b"value"]
+
+    with_log(act)
+
+
 def test_topic_that_does_not_exist_is_named_in_the_error() -> None:
     async def act(log: EmbeddedLog) -> None:
         for call in (log.append("gone", b""), log.offsets("gone"), log.committed("g", "gone")):

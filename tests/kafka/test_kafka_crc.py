@@ -1,10 +1,16 @@
+import runpy
 import subprocess
 import sys
+from collections.abc import Sequence
+from importlib.machinery import ModuleSpec, PathFinder
+from types import ModuleType
 
 import crc32c as package
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tidings.kafka import crc
 from tidings.kafka.crc import crc32c
 
 
@@ -17,6 +23,20 @@ def test_checksum_is_that_of_the_standard() -> None:
 @given(st.binary(max_size=100))
 def test_checksum_is_that_of_the_package(data: bytes) -> None:
     assert crc32c(data) == crc32c(memoryview(data)) == package.crc32c(data)
+
+
+def test_checksum_is_the_package_s_own_where_it_keeps_its_c_elsewhere(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    find_spec = PathFinder.find_spec
+
+    def find_all_but_one(
+        name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        return None if name == "_crc32c" else find_spec(name, path, target)
+
+    monkeypatch.setattr(PathFinder, "find_spec", find_all_but_one)
+    assert runpy.run_path(crc.__file__)["crc32c"] is package.crc32c
 
 
 def test_record_batches_are_read_without_what_the_package_imports() -> None:
