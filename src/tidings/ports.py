@@ -186,7 +186,8 @@ class Peers(Protocol):
     """This node."""
 
     node_ids: list[str]
-    """Every node that may exist, this one included."""
+    """Every node that may exist, this one included. The same list for good; where nodes come and
+    go, its contents change."""
 
     def send(self, node_id: str, message: bytes) -> None:
         """Send a message to another node; never waits, promises nothing.

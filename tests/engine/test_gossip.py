@@ -188,6 +188,75 @@ def test_node_that_never_hears_of_its_publisher_appends_through_the_store() -> N
     run(main())
 
 
+# Nodes that come and go ------------------------------------------------------------------------
+
+
+def test_node_that_comes_later_is_told_of_entries_and_asked_to_publish() -> None:
+    async def main() -> None:
+        pair = Pair()
+        for name in NAMES:
+            pair.mail[name].node_ids.remove(FIRST if name == SECOND else SECOND)
+        async with running(*pair.logs.values()), asyncio.TaskGroup() as tasks:
+            assert await pair.second.append(A, b"alone", create_topic=True) == 0
+            await pair.first.barrier()
+            assert await pair.first.append(A, b"alone") == 1
+            await asyncio.sleep(1)
+            assert not pair.mail[FIRST].sent
+            assert not pair.mail[SECOND].sent
+            for name in NAMES:
+                pair.mail[name].node_ids[:] = NAMES
+            await pair.second.barrier()
+            append = tasks.create_task(pair.second.append(A, b"together"))
+            await asyncio.sleep(0.01)
+            pair.first.handle_message(SECOND, pair.forwards()[0])
+            await asyncio.sleep(0.01)
+            pair.second.handle_message(FIRST, pair.told()[0])
+            assert await append == 2
+
+    run(main())
+
+
+def test_node_that_left_is_sent_nothing_and_waited_for_no_more() -> None:
+    async def main() -> None:
+        pair = Pair()
+        async with running(*pair.logs.values()):
+            await pair.first.append(A, b"0", create_topic=True)
+            await asyncio.sleep(1)
+            assert pair.told()
+            for name in NAMES:
+                pair.mail[name].node_ids[:] = [name]
+                pair.mail[name].sent.clear()
+            assert await pair.first.append(A, b"1") == 1
+            await pair.second.barrier()
+            assert await pair.second.append(A, b"2") == 2
+            await asyncio.sleep(1)
+            assert not pair.mail[FIRST].sent
+            assert not pair.mail[SECOND].sent
+
+    run(main())
+
+
+def test_node_that_left_and_comes_again_is_told_from_the_start() -> None:
+    """It may be a new life, which has nothing of what its former one was told."""
+
+    async def main() -> None:
+        pair = Pair()
+        async with running(pair.first):
+            await pair.first.append(A, b"0", create_topic=True)
+            await asyncio.sleep(1)
+            pair.mail[FIRST].node_ids.remove(SECOND)
+            await pair.first.append(A, b"1")
+            await asyncio.sleep(1)
+            pair.mail[FIRST].node_ids.append(SECOND)
+            pair.mail[FIRST].sent.clear()
+            await pair.first.append(A, b"2")
+            await asyncio.sleep(1)
+            (told,) = pair.told()
+            assert msgspec.msgpack.decode(told, type=Entries).start == 0
+
+    run(main())
+
+
 @pytest.mark.parametrize(
     "message",
     [

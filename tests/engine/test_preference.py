@@ -129,3 +129,36 @@ def test_patience_doubles_after_a_suspicion() -> None:
     before = preference.patience_s
     preference.suspect("n1", 0.0)
     assert preference.patience_s == pytest.approx(2 * before)
+
+
+# Nodes that come and go ------------------------------------------------------------------------
+
+
+def test_node_that_comes_later_is_ranked_as_if_it_had_always_been_there() -> None:
+    first, *_, last = ranking()
+    names = [name for name in NODES if name != first]
+    preference = Preference(last, names, "j", SETTINGS)
+    assert preference.preferred() != first
+    names.append(first)
+    assert preference.preferred() == first
+
+
+def test_node_that_leaves_is_neither_preferred_nor_pinged() -> None:
+    first, second, *_, last = ranking()
+    names = list(NODES)
+    preference = Preference(last, names, "j", SETTINGS)
+    preference.suspect(first, 0.0)
+    names.remove(first)
+    assert preference.preferred() == second
+    assert preference.due_pings(10.0) == []
+
+
+def test_node_that_left_and_comes_again_is_not_suspected_any_more() -> None:
+    first, *_, last = ranking()
+    names = list(NODES)
+    preference = Preference(last, names, "j", SETTINGS)
+    preference.suspect(first, 0.0)
+    names.remove(first)
+    preference.preferred()
+    names.append(first)
+    assert preference.preferred() == first

@@ -15,6 +15,7 @@ from lone_node import (
 )
 
 from tidings.core.entry import Entry, InBlob
+from tidings.engine.log import Log, NewBatch
 from tidings.engine.settings import Settings
 from tidings.errors import InvalidRequest, Unavailable
 from tidings.stores.memory import MemoryOrderStore
@@ -119,6 +120,97 @@ def test_blob_holds_the_large_batches_of_a_submission_side_by_side() -> None:
         index = log.journal.state.partitions[A].entries
         places = [entry.where for entry in index if isinstance(entry.where, InBlob)]
         assert [(place.position, place.size_bytes) for place in places] == [(0, 7), (7, 7)]
+
+    run(main())
+
+
+async def appended_together(log: Log, order: WatchedOrder, data: list[bytes]) -> None:
+    """Append batches that gather while another one is on its way."""
+    async with asyncio.TaskGroup() as tasks:
+        order.is_open.clear()
+        tasks.create_task(log.append(A, b"0", create_topic=True))
+        await asyncio.sleep(1)
+        for each in data:
+            tasks.create_task(log.append(A, each))
+        await asyncio.sleep(1)
+        order.is_open.set()
+
+
+def test_small_batches_that_are_too_many_for_an_entry_spill_into_one_blob() -> None:
+    async def main() -> None:
+        order = WatchedOrder()
+        blobs = WatchedBlobs(order)
+        spilling = Settings(submission_bytes_max=5000, spill_bytes_max=50_000)
+        log = make_log(order, blobs, settings=spilling)
+        data = [b"%d" % number * 900 for number in range(20)]
+        async with running(log):
+            await appended_together(log, order, data)
+            assert len(order.entries()) == 2
+            assert len(blobs.names()) == 1
+            assert await read_all(log) == [b"0", *data]
+
+    run(main())
+
+
+def test_small_batches_that_fit_an_entry_do_not_spill() -> None:
+    async def main() -> None:
+        order = WatchedOrder()
+        blobs = WatchedBlobs(order)
+        log = make_log(
+            order, blobs, settings=Settings(submission_bytes_max=5000, spill_bytes_max=50_000)
+        )
+        async with running(log):
+            await appended_together(log, order, [b"%d" % number * 900 for number in range(4)])
+            assert len(order.entries()) == 2
+            assert blobs.names() == []
+
+    run(main())
+
+
+def test_batches_beyond_what_may_spill_wait_for_the_next_submission() -> None:
+    async def main() -> None:
+        order = WatchedOrder()
+        blobs = WatchedBlobs(order)
+        log = make_log(
+            order, blobs, settings=Settings(submission_bytes_max=5000, spill_bytes_max=10_000)
+        )
+        async with running(log):
+            await appended_together(log, order, [b"%d" % number * 900 for number in range(20)])
+            assert len(order.entries()) == 3
+            assert len(blobs.names()) == 2
+
+    run(main())
+
+
+def test_batches_whose_places_alone_fill_an_entry_wait_for_the_next_submission() -> None:
+    async def main() -> None:
+        order = WatchedOrder()
+        log = make_log(
+            order,
+            WatchedBlobs(order),
+            settings=Settings(submission_bytes_max=2000, spill_bytes_max=10**6),
+        )
+        async with running(log):
+            await appended_together(log, order, [b"x" * 100] * 40)
+            assert len(order.entries()) > 4
+            assert all(
+                submission.size_bytes <= 2000
+                for entry in order.entries()
+                for submission in entry.submissions
+            )
+
+    run(main())
+
+
+def test_request_of_small_batches_that_fits_no_entry_is_taken_where_it_may_spill() -> None:
+    async def main() -> None:
+        order = WatchedOrder(MemoryOrderStore(entry_bytes_max=5000, inline_bytes_max=1000))
+        log = make_log(order, WatchedBlobs(order), settings=Settings(spill_bytes_max=10**6))
+        batches = [NewBatch(A, b"%d" % number * 900) for number in range(10)]
+        async with running(log):
+            await log.create_topic("a")
+            assert await log.append_all(batches) == list(range(10))
+            assert await read_all(log) == [batch.data for batch in batches]
 
     run(main())
 

@@ -4,7 +4,15 @@ import pytest
 
 from tidings.testing.batch import EXPECTED, VACUOUS_RUNS_MIN, Batch, run_batch
 from tidings.testing.command import change, command_for, replay
-from tidings.testing.plan import CHANCES, CORRECT_DESIGNS, FAULTS, TROUBLES, Plan, draw_plan
+from tidings.testing.plan import (
+    CHANCES,
+    CORRECT_DESIGNS,
+    FAULTS,
+    MEMBERSHIP,
+    TROUBLES,
+    Plan,
+    draw_plan,
+)
 from tidings.testing.shrink import shrink
 from tidings.testing.simulation import simulate
 
@@ -37,7 +45,7 @@ def test_swarm_draws_every_fault_in_some_runs_and_none_in_all() -> None:
     for fault in FAULTS:
         share = sum(fault in plan.chances or fault in plan.intervals_s for plan in plans) / 200
         assert 0.1 < share < 0.9, fault
-    assert sorted((*CHANCES, *TROUBLES)) == sorted(FAULTS)
+    assert sorted((*CHANCES, *TROUBLES, *MEMBERSHIP)) == sorted(FAULTS)
 
 
 def failing_plan() -> Plan:

@@ -82,13 +82,20 @@ class Gossip:
         self._journal = journal
         self._preference = preference
         self._settings = settings
-        # The first slot that each peer is not known to have. Only goes up.
-        self._known = {name: Slot(0) for name in peers.node_ids if name != peers.node_id}
+        # The first slot that each peer is not known to have; nothing for those never heard of.
+        # Only goes up.
+        self._known: dict[str, Slot] = {}
         # The first slot after the newest that this node filled: what it has to spread.
         self._filled_here = Slot(0)
         self._filled = asyncio.Event()
-        # Whether there is anybody to talk to.
-        self.has_peers = settings.gossip and bool(self._known)
+
+    @property
+    def has_peers(self) -> bool:
+        """Whether there is anybody to talk to now."""
+        return self._settings.gossip and len(self._peers.node_ids) > 1
+
+    def _is_peer(self, name: str) -> bool:
+        return name != self._peers.node_id and name in self._peers.node_ids
 
     def forward(self, name: str, submission: Submission) -> None:
         """Ask a node to publish a submission."""
@@ -101,7 +108,11 @@ class Gossip:
 
     def observe(self, slot: Slot, entry: Entry, _applied: list[Applied]) -> None:
         """Spread an entry of this node's; it is folded, so all before it is at hand."""
-        if entry.publisher != self._incarnation or not self.has_peers:
+        if entry.publisher != self._incarnation:
+            return
+        if not self.has_peers:
+            # Whoever comes may be a new life of one that left.
+            self._known.clear()
             return
         self._filled_here = Slot(slot + 1)
         for submission in entry.submissions:
@@ -128,8 +139,8 @@ class Gossip:
             log.warning("dropped a message from %s: %s", source, error)
 
     def _note_known(self, name: str, next_slot: Slot) -> None:
-        if name in self._known:
-            self._known[name] = max(self._known[name], next_slot)
+        if self._is_peer(name):
+            self._known[name] = max(self._known.get(name, Slot(0)), next_slot)
 
     async def run(self) -> None:
         """Spread entries at intervals, while there are any, until cancelled."""
@@ -137,13 +148,18 @@ class Gossip:
             await self._filled.wait()
             await asyncio.sleep(self._settings.gossip_interval_s)
             self._filled.clear()
-            for name in self._known:
+            self._forget_those_who_left()
+            for name in list(self._peers.node_ids):
                 self._send_entries(name)
+
+    def _forget_those_who_left(self) -> None:
+        for name in [name for name in self._known if not self._is_peer(name)]:
+            del self._known[name]
 
     def _send_entries(self, name: str) -> None:
         """Send a peer what it lacks up to the newest slot filled here, as far as it is at hand."""
-        known = self._known.get(name)
-        if known is None or known >= self._filled_here:
+        known = self._known.get(name, Slot(0))
+        if known >= self._filled_here or not self._is_peer(name):
             return
         batch: list[bytes] = []
         size = 0

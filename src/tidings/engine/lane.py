@@ -37,6 +37,7 @@ from tidings.engine.journal import Journal
 from tidings.engine.preference import Preference
 from tidings.engine.publisher import Publisher
 from tidings.engine.settings import Settings
+from tidings.engine.sizes import sizes_of
 from tidings.errors import Indeterminate, Unavailable
 from tidings.ports import BlobStore
 from tidings.types import Slot
@@ -87,7 +88,7 @@ class Lane:
             Unavailable: Their blob or their entry was refused; they certainly have no effect.
             Indeterminate: They took effect or not, but what became of them is lost.
         """
-        inline_bytes_max = self._journal.store.inline_bytes_max
+        inline_bytes_max = self._inline_bytes_max(operations)
         if not any(_is_large(operation, inline_bytes_max) for operation in operations):
             return await self._settle(operations)
         while True:
@@ -106,6 +107,15 @@ class Lane:
             # The number was doomed while this node slept, so none of it happened. The blob may have
             # been stored after it was collected.
             await self._delete(name)
+
+    def _inline_bytes_max(self, operations: list[Operation]) -> int:
+        """Return up to which size record batches stay in the entry; below 0 if none does."""
+        inline_bytes_max = self._journal.store.inline_bytes_max
+        if self._settings.spill_bytes_max:
+            inline_bytes = sizes_of(operations, inline_bytes_max).inline
+            if inline_bytes > self._settings.submission_bytes_max:
+                return -1
+        return inline_bytes_max
 
     @property
     def _reserves(self) -> bool:

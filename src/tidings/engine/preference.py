@@ -23,9 +23,14 @@ class Preference:
     def __init__(
         self, node_id: str, node_ids: Sequence[str], journal: str, settings: Settings
     ) -> None:
+        """Prefer some of `node_ids`, whose contents may change: it is looked at each time."""
         self._node_id = node_id
         self._settings = settings
-        self._ranked = sorted(node_ids, key=lambda name: _weight(journal, name), reverse=True)
+        self._journal = journal
+        self._node_ids = node_ids
+        # What `node_ids` held when it was ranked, and the most preferred first.
+        self._ranked_ids: list[str] = []
+        self._ranked: list[str] = []
         # The nodes that are passed over, and when (loop time) each may be pinged next.
         self._suspected: dict[str, float] = {}
         # Smoothed seconds from forwarding to the outcome.
@@ -33,10 +38,24 @@ class Preference:
 
     def preferred(self) -> str:
         """Return the node that should publish; it may be this one."""
-        for name in self._ranked:
+        for name in self._ranking():
             if name == self._node_id or name not in self._suspected:
                 return name
         raise AssertionError("a node never passes itself over, so somebody is left")
+
+    def _ranking(self) -> list[str]:
+        """Return all nodes, the most preferred first."""
+        if self._ranked_ids != self._node_ids:
+            self._ranked_ids = list(self._node_ids)
+            self._ranked = sorted(self._ranked_ids, key=self._weight, reverse=True)
+            # Who left and comes again is another one.
+            for name in [name for name in self._suspected if name not in self._ranked_ids]:
+                del self._suspected[name]
+        return self._ranked
+
+    def _weight(self, name: str) -> bytes:
+        """Return what ranks a node: a hash that mixes well, or some would be favoured."""
+        return hashlib.blake2b(f"{self._journal}/{name}".encode(), digest_size=16).digest()
 
     @property
     def is_own(self) -> bool:
@@ -64,7 +83,8 @@ class Preference:
         return due
 
     def _better(self) -> list[str]:
-        return self._ranked[: self._ranked.index(self._node_id)]
+        ranked = self._ranking()
+        return ranked[: ranked.index(self._node_id)]
 
     def trust(self, name: str) -> None:
         """Note that a node answered: it is no longer passed over."""
@@ -73,8 +93,3 @@ class Preference:
     def note_outcome(self, took_s: float) -> None:
         """Note how long a preferred publisher took that published in time."""
         self._usual_s += SMOOTHING * (took_s - self._usual_s)
-
-
-def _weight(journal: str, name: str) -> bytes:
-    """Return what ranks a node for a journal: a hash that mixes well, or some would be favoured."""
-    return hashlib.blake2b(f"{journal}/{name}".encode(), digest_size=16).digest()

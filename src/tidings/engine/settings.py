@@ -25,6 +25,10 @@ class Settings:
     """Operations gathered into one submission."""
     submission_bytes_max: int = 256 * KIB
     """Inline record bytes gathered into one submission (one batch more may go over it)."""
+    spill_bytes_max: int = 0
+    """A submission that would have more inline record bytes than `submission_bytes_max` has all its
+    record bytes in a blob instead, and up to so many (one request more may go over it); 0: it is
+    not gathered that far. For order stores that should not carry much."""
     queued_operations_max: int = 16_384
     """Operations waiting to be gathered; beyond it requests are refused as unavailable."""
     queued_bytes_max: int = 64 * MIB

@@ -10,11 +10,12 @@ from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from tidings.core.entry import Append, Inline, Operation, operation_size
+from tidings.core.entry import Operation
 from tidings.core.results import Result
 from tidings.engine.journal import Journal
 from tidings.engine.lane import Lane
 from tidings.engine.settings import Settings
+from tidings.engine.sizes import Sizes, sizes_of
 from tidings.errors import Indeterminate, InvalidRequest, Unavailable
 
 
@@ -24,9 +25,7 @@ class Request(NamedTuple):
     operations: Sequence[Operation]
     results: asyncio.Future[list[Result]]
     """Where their results go."""
-    size_bytes: int
-    inline_bytes: int
-    """About how much of the entry they take once large batches are in a blob."""
+    sizes: Sizes
 
 
 class Submitter:
@@ -62,10 +61,11 @@ class Submitter:
         Raises:
             InvalidRequest, Unavailable: See `submit`; so far as it is known at once.
         """
-        size, inline_size = self._sizes(operations)
-        entry_bytes_max = self._journal.store.entry_bytes_max
+        store = self._journal.store
+        sizes = sizes_of(operations, store.inline_bytes_max)
+        size, entry_bytes_max = sizes.total, store.entry_bytes_max
         if (
-            inline_size > entry_bytes_max
+            (sizes.bare if self._settings.spill_bytes_max else sizes.inline) > entry_bytes_max
             or size > self._settings.queued_bytes_max
             or len(operations) > self._settings.queued_operations_max
         ):
@@ -81,7 +81,7 @@ class Submitter:
         self._queued_operations += len(operations)
         self._queued_bytes += size
         future: asyncio.Future[list[Result]] = asyncio.get_running_loop().create_future()
-        self._queue.append(Request(operations, future, size, inline_size))
+        self._queue.append(Request(operations, future, sizes))
         self._stirred.set()
         return future
 
@@ -103,31 +103,28 @@ class Submitter:
     def _gather(self) -> list[Request]:
         """Take the next submission's requests; those whose callers have left are dropped."""
         gathered: list[Request] = []
-        count = size = 0
+        count = inline = bare = 0
         while self._queue and count < self._settings.submission_operations_max:
             request = self._queue[0]
-            if gathered and size + request.inline_bytes > self._settings.submission_bytes_max:
+            sizes = request.sizes
+            if gathered and not self._fit(inline + sizes.inline, bare + sizes.bare):
                 break
             self._queue.popleft()
             self._queued_operations -= len(request.operations)
-            self._queued_bytes -= request.size_bytes
+            self._queued_bytes -= sizes.total
             if not request.results.cancelled():
                 gathered.append(request)
                 count += len(request.operations)
-                size += request.inline_bytes
+                inline += sizes.inline
+                bare += sizes.bare
         return gathered
 
-    def _sizes(self, operations: Sequence[Operation]) -> tuple[int, int]:
-        """Return `size_bytes` and `inline_bytes` of a request."""
-        inline_bytes_max = self._journal.store.inline_bytes_max
-        size = moved = 0
-        for operation in operations:
-            size += operation_size(operation)
-            if isinstance(operation, Append) and isinstance(operation.payload, Inline):
-                data_bytes = len(operation.payload.data)
-                if data_bytes > inline_bytes_max:
-                    moved += data_bytes
-        return size, size - moved
+    def _fit(self, inline_bytes: int, bare_bytes: int) -> bool:
+        """Whether requests of these sizes make one submission."""
+        bytes_max = self._settings.submission_bytes_max
+        if inline_bytes <= bytes_max:
+            return True
+        return inline_bytes <= self._settings.spill_bytes_max and bare_bytes <= bytes_max
 
     async def _see_through(self, lane: Lane, requests: list[Request]) -> None:
         operations = [operation for request in requests for operation in request.operations]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final
 
-from tidings.testing.plan import FAULTS, draw_plan
+from tidings.testing.plan import CHANCES, MEMBERSHIP, TROUBLES, draw_plan
 from tidings.testing.simulation import Outcome, simulate, without_collector
 
 CHUNK_SEEDS: Final = 10
@@ -18,7 +18,7 @@ VACUOUS_RUNS_MIN: Final = 200
 """From so many runs on, everything that is expected must have happened."""
 
 _EVERYWHERE: Final = (
-    *(name for name in FAULTS if not name.startswith("message-")),
+    *(name for name in (*CHANCES, *TROUBLES) if not name.startswith("message-")),
     "send ok",
     "send info",
     "poll ok",
@@ -42,6 +42,7 @@ _SERVICES: Final = ("missing read", "seq-kv write_ok", "lin-kv read_ok")
 
 _JOURNAL: Final = (
     *_BETWEEN_NODES,
+    *MEMBERSHIP,
     *_SERVICES,
     "send fail",
     "append appended",

@@ -116,6 +116,18 @@ def _clock_jump(_world: World, node: SimNode, rng: Random) -> Mend:
     return mend
 
 
+def _forgotten(world: World, node: SimNode, _rng: Random) -> Mend:
+    others = [other for other in world.nodes if other is not node]
+    for other in others:
+        other.forget(node.node_id)
+
+    def mend() -> None:
+        for other in others:
+            other.meet(world.node_ids)
+
+    return mend
+
+
 def _store_full(world: World, _node: SimNode, rng: Random) -> Mend:
     order, blobs = rng.choice(((True, False), (False, True), (True, True)))
     world.storage.fill_up(order=order, blobs=blobs)
@@ -134,4 +146,5 @@ _TROUBLES: dict[str, Callable[[World, SimNode, Random], Mend]] = {
     "store-slow": _store_slow,
     "clock-jump": _clock_jump,
     "store-full": _store_full,
+    "forgotten": _forgotten,
 }

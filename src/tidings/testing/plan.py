@@ -46,7 +46,12 @@ TROUBLES: Final = {
 }
 """Faults that last, each with a mean interval between two of them."""
 
-FAULTS: Final = (*CHANCES, *TROUBLES)
+MEMBERSHIP: Final = {
+    "forgotten": "all other nodes take a node for one that left, and then for one that comes again",
+}
+"""Likewise, where nodes come and go: only for `journal`."""
+
+FAULTS: Final = (*CHANCES, *TROUBLES, *MEMBERSHIP)
 
 LATENCIES: Final = ("none", "constant", "uniform", "exponential")
 
@@ -197,6 +202,19 @@ def _draw_journal(plan: Plan, rng: Random) -> None:
             blob_patience_s=rng.choice((0.0, 0.0, plan.settings.blob_patience_s)),
         )
         plan.intervals_s.setdefault("pause", 2.0)
+    _draw_cluster(plan, Random(f"{plan.seed}/cluster"))
+
+
+def _draw_cluster(plan: Plan, rng: Random) -> None:
+    """Draw what was thought of last, apart from the rest, so that seeds keep that."""
+    plan.intervals_s |= {name: rate for name in MEMBERSHIP if (rate := _draw_interval_s(rng))}
+    if rng.random() < 0.3:
+        # An operation takes some hundred bytes of these.
+        plan.settings = replace(
+            plan.settings,
+            submission_bytes_max=rng.choice((200, 600)),
+            spill_bytes_max=rng.choice((700, 10_000_000)),
+        )
 
 
 def draw_settings(rng: Random) -> Settings:

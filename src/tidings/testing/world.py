@@ -65,6 +65,17 @@ class SimNode:
         self.life: Life | None = None
         # Only of the `journal` design, while it is up.
         self.log: Log | None = None
+        self.peers: Peers | None = None
+
+    def forget(self, node_id: str) -> None:
+        """Take a node for one that left."""
+        if self.peers is not None and node_id in self.peers.node_ids:
+            self.peers.node_ids.remove(node_id)
+
+    def meet(self, node_ids: list[str]) -> None:
+        """Know of all these nodes."""
+        if self.peers is not None:
+            self.peers.node_ids[:] = node_ids
 
 
 class _AuditedJournal(Journal):
@@ -156,10 +167,11 @@ class World:
         else:
             order = FaultyOrderStore(memory.order, life, self.trace)
             blobs = FaultyBlobStore(memory.blobs, life, self.trace, memory.owners)
+        node.peers = Peers(network)
         node.log = Log(
             order,
             blobs,
-            peers=Peers(network),
+            peers=node.peers,
             clock=node.clock,
             rng=rng,
             settings=self.plan.settings,
@@ -173,7 +185,7 @@ class World:
 
     def crash(self, node: SimNode) -> None:
         """End a node's life, if it is up; calls on their way to a store go on."""
-        life, node.life, node.log = node.life, None, None
+        life, node.life, node.log, node.peers = node.life, None, None, None
         if life is not None:
             self.trace.add(node.node_id, "dies")
             life.is_over = True
@@ -205,6 +217,7 @@ class World:
         self.network.cut.clear()
         self.storage.fill_up(order=False, blobs=False)
         for node in self.nodes:
+            node.meet(self.node_ids)
             if node.life is not None:
                 node.life.is_cut_off = False
                 node.life.gate.open()
