@@ -11,6 +11,7 @@ from tidings.core.entry import (
     DeleteGroup,
     DeleteOffsets,
     DeleteTopic,
+    Operation,
     SaveGroup,
 )
 from tidings.core.groups import Committed
@@ -109,3 +110,34 @@ def test_groups_are_stored_in_checkpoints() -> None:
     fold_until(state, PAGE_SLOTS)
     data = encode_checkpoint(take_checkpoint(state))
     assert restore_checkpoint(decode_checkpoint(data)).groups == state.groups
+
+
+def test_what_follows_from_another_document_than_there_is_does_nothing() -> None:
+    state = state_with_topics("a")
+    fold(state, SaveGroup("g", 1, b"one"), commit(5), SaveGroup("g", 2, b"two"))
+    known = state.groups["g"].version
+    assert known == 2
+    for version in (0, 1, 3):
+        late: list[Operation] = [
+            CommitOffsets("g", [(A, Offset(3))], may_move_back=True, version=version),
+            DeleteOffsets("g", [A], version),
+            DeleteGroup("g", version),
+        ]
+        assert fold(state, *late) == [FENCED] * 3
+    assert committed(state).offset == 5
+    assert state.groups["g"].document == b"two"
+
+
+def test_what_follows_from_the_document_that_there_is_is_done() -> None:
+    state = state_with_topics("a")
+    first = CommitOffsets("g", [(A, Offset(3))], version=0)
+    assert fold(state, first, SaveGroup("g", 1, b"")) == [Done(), Done()]
+    second = CommitOffsets("g", [(A, Offset(4))], version=1)
+    assert fold(state, second, DeleteOffsets("g", [A], 1), DeleteGroup("g", 1)) == [Done()] * 3
+    assert "g" not in state.groups
+
+
+def test_what_follows_from_a_document_of_a_group_that_is_gone_does_nothing() -> None:
+    state = state_with_topics("a")
+    assert fold(state, CommitOffsets("g", [(A, Offset(3))], version=7)) == [FENCED]
+    assert state.groups == {}

@@ -57,6 +57,10 @@ class CreateTopic(msgspec.Struct, frozen=True, array_like=True, tag=1):
     configs: dict[str, str] = {}
 
 
+ANY_VERSION = -1
+"""Whatever version a group's document has, and whether there is one."""
+
+
 class CommitOffsets(msgspec.Struct, frozen=True, array_like=True, tag=2):
     """Set a consumer group's committed offsets: of each partition the next offset to read."""
 
@@ -65,6 +69,8 @@ class CommitOffsets(msgspec.Struct, frozen=True, array_like=True, tag=2):
     may_move_back: bool = False
     details: list[tuple[int, str]] = []
     """Leader epoch and metadata of each of the offsets, in their order; or empty."""
+    version: int = ANY_VERSION
+    """The version of the group's document that this follows from; nothing is done at another."""
 
 
 class MarkPagesDurable(msgspec.Struct, frozen=True, array_like=True, tag=3, gc=False):
@@ -125,12 +131,16 @@ class DeleteOffsets(msgspec.Struct, frozen=True, array_like=True, tag=10):
 
     group: str
     partitions: list[TopicPartition]
+    version: int = ANY_VERSION
+    """As of `CommitOffsets`."""
 
 
 class DeleteGroup(msgspec.Struct, frozen=True, array_like=True, tag=11):
     """Forget a group: its committed offsets and its document."""
 
     group: str
+    version: int = ANY_VERSION
+    """As of `CommitOffsets`."""
 
 
 class ReleaseSections(msgspec.Struct, frozen=True, array_like=True, tag=12):

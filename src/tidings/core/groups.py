@@ -5,7 +5,7 @@ A group exists while it has one or the other. F3 stands in `tidings.core.state`.
 
 import msgspec
 
-from tidings.core.entry import CommitOffsets, DeleteOffsets, SaveGroup
+from tidings.core.entry import ANY_VERSION, CommitOffsets, DeleteGroup, DeleteOffsets, SaveGroup
 from tidings.core.results import Done, Reason, Refused
 from tidings.types import Offset, TopicPartition
 
@@ -46,8 +46,10 @@ class Groups:
     def __init__(self, by_name: dict[str, Group] | None = None) -> None:
         self.by_name = by_name or {}
 
-    def commit(self, operation: CommitOffsets, now_ms: int) -> Done:
+    def commit(self, operation: CommitOffsets, now_ms: int) -> Done | Refused:
         """Set committed offsets, of partitions that exist."""
+        if self._is_outdated(operation):
+            return Refused(Reason.FENCED)
         if not operation.offsets:
             return Done(changed=False)
         committed = self._get(operation.group).committed
@@ -66,15 +68,16 @@ class Groups:
 
     def save(self, operation: SaveGroup) -> Done | Refused:
         """Replace a group's document if nobody did meanwhile."""
-        known = self.by_name.get(operation.group)
-        if operation.version != (known.version if known else 0) + 1:
+        if operation.version != self._version(operation.group) + 1:
             return Refused(Reason.FENCED)
         group = self._get(operation.group)
         group.version, group.document = operation.version, operation.document
         return Done()
 
-    def delete_offsets(self, operation: DeleteOffsets) -> Done:
+    def delete_offsets(self, operation: DeleteOffsets) -> Done | Refused:
         """Forget committed offsets of one group."""
+        if self._is_outdated(operation):
+            return Refused(Reason.FENCED)
         group = self.by_name.get(operation.group)
         if group is None:
             return Done(changed=False)
@@ -82,9 +85,11 @@ class Groups:
         self._drop_if_empty(operation.group, group)
         return Done(any(found))
 
-    def delete(self, name: str) -> Done:
+    def delete(self, operation: DeleteGroup) -> Done | Refused:
         """Forget a group."""
-        return Done(self.by_name.pop(name, None) is not None)
+        if self._is_outdated(operation):
+            return Refused(Reason.FENCED)
+        return Done(self.by_name.pop(operation.group, None) is not None)
 
     def forget_topic(self, topic: str) -> None:
         """Forget what any group committed of a topic."""
@@ -92,6 +97,14 @@ class Groups:
             for partition in [each for each in group.committed if each.topic == topic]:
                 del group.committed[partition]
             self._drop_if_empty(name, group)
+
+    def _is_outdated(self, operation: CommitOffsets | DeleteOffsets | DeleteGroup) -> bool:
+        """Whether whoever decided on this knew another document than there is."""
+        return operation.version not in (ANY_VERSION, self._version(operation.group))
+
+    def _version(self, name: str) -> int:
+        group = self.by_name.get(name)
+        return group.version if group else 0
 
     def _get(self, name: str) -> Group:
         group = self.by_name.get(name)

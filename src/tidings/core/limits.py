@@ -6,6 +6,7 @@ the stored format, or Kafka's field widths.
 """
 
 from tidings.core.entry import (
+    ANY_VERSION,
     AllocateProducerId,
     AlterTopic,
     Append,
@@ -78,9 +79,10 @@ def is_within_limits(operation: Operation) -> bool:
                 and -1 <= operation.max_timestamp_ms <= TIMESTAMP_MS_MAX
                 and (operation.producer is None or _is_stamp(operation.producer))
             )
-        case CommitOffsets(_, offsets, _, details):
+        case CommitOffsets(_, offsets, _, details, version):
             return (
-                all(0 <= offset <= OFFSET_MAX for _, offset in offsets)
+                _is_version(version)
+                and all(0 <= offset <= OFFSET_MAX for _, offset in offsets)
                 and len(details) in (0, len(offsets))
                 and all(-1 <= epoch <= LEADER_EPOCH_MAX for epoch, _ in details)
             )
@@ -96,6 +98,8 @@ def is_within_limits(operation: Operation) -> bool:
             return 0 <= before_offset <= OFFSET_MAX and 0 <= before_bytes <= BYTES_MAX
         case SaveGroup(_, version):
             return version <= GROUP_VERSION_MAX
+        case DeleteOffsets(version=version) | DeleteGroup(version=version):
+            return _is_version(version)
         case MarkPagesDurable(page):
             return page >= 0
         case ReserveBlobs(numbers):
@@ -107,8 +111,6 @@ def is_within_limits(operation: Operation) -> bool:
             DeleteTopic()
             | AlterTopic()
             | AllocateProducerId()
-            | DeleteOffsets()
-            | DeleteGroup()
             | ReleaseSections()
             | ForgetPages()
             | DoomBlobs()
@@ -116,6 +118,10 @@ def is_within_limits(operation: Operation) -> bool:
             | ForgetCheckpoints()
         ):  # pragma: no branch: the last kinds of operation
             return True
+
+
+def _is_version(version: int) -> bool:
+    return ANY_VERSION <= version <= GROUP_VERSION_MAX
 
 
 def _is_place(payload: Inline | InBlob) -> bool:

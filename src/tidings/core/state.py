@@ -219,7 +219,7 @@ class State:
             case DeleteOffsets():
                 return self._groups.delete_offsets(operation)
             case DeleteGroup():
-                return self._groups.delete(operation.group)
+                return self._groups.delete(operation)
             case CreateTopic():
                 slot, _, _ = place
                 return self._topics.create(operation, slot, self.open_page)

@@ -8,6 +8,7 @@ from typing import TypeVar
 import msgspec
 
 from tidings.core.entry import (
+    ANY_VERSION,
     AllocateProducerId,
     AlterTopic,
     Append,
@@ -324,6 +325,7 @@ class Log:
         *,
         may_move_back: bool = False,
         details: Mapping[TopicPartition, tuple[int, str]] | None = None,
+        version: int = ANY_VERSION,
     ) -> None:
         """Set the group's committed offsets: of each partition the next offset to read.
 
@@ -332,9 +334,12 @@ class Log:
 
         Raises:
             UnknownTopicOrPartition: There is no such partition; no offset was committed.
+            Fenced: The group's document has another version; no offset was committed.
         """
         told = [details.get(name, NO_DETAIL) for name in offsets] if details else []
-        await self._do(CommitOffsets(group, list(offsets.items()), may_move_back, told), Done)
+        await self._do(
+            CommitOffsets(group, list(offsets.items()), may_move_back, told, version), Done
+        )
 
     async def save_group(self, group: str, version: int, document: bytes) -> None:
         """Replace a group's document, if `version` is one more than the stored document's.
@@ -346,13 +351,23 @@ class Log:
         """
         await self._do(SaveGroup(group, version, document), Done)
 
-    async def delete_offsets(self, group: str, partitions: Sequence[TopicPartition]) -> None:
-        """Forget what a group committed of some partitions, if it did."""
-        await self._do(DeleteOffsets(group, list(partitions)), Done)
+    async def delete_offsets(
+        self, group: str, partitions: Sequence[TopicPartition], *, version: int = ANY_VERSION
+    ) -> None:
+        """Forget what a group committed of some partitions, if it did.
 
-    async def delete_group(self, group: str) -> bool:
-        """Forget a group's offsets and its document; return False if there was nothing."""
-        return (await self._do(DeleteGroup(group), Done)).changed
+        Raises:
+            Fenced: The group's document has another version; nothing was forgotten.
+        """
+        await self._do(DeleteOffsets(group, list(partitions), version), Done)
+
+    async def delete_group(self, group: str, *, version: int = ANY_VERSION) -> bool:
+        """Forget a group's offsets and its document; return False if there was nothing.
+
+        Raises:
+            Fenced: The document has another version; nothing was forgotten.
+        """
+        return (await self._do(DeleteGroup(group, version), Done)).changed
 
     async def _do(self, operation: Operation, kind: type[T]) -> T:
         (result,) = await self._submitter.submit([operation])
