@@ -254,6 +254,34 @@ def test_all_stays_bounded_while_appends_go_on_at_full_speed() -> None:
     run(main())
 
 
+def test_collector_that_is_behind_does_not_pause() -> None:
+    async def main() -> None:
+        order = WatchedOrder()
+        settings = replace(KEEPING, collect_interval_s=1000, collect_sections_max=3)
+        log = keeping_log(order, WatchedBlobs(order), settings)
+        names = [TopicPartition("t", number) for number in range(5)]
+        async with running(log):
+            await log.create_topic("t", len(names))
+            for _ in range(200):
+                await log.append_all([NewBatch(name, b"12345") for name in names])
+            for name in names:
+                await log.delete_records(name, Offset(200))
+            before = list(log.state.collection.live_sections.values())
+            assert sum(before) > 30 * settings.collect_sections_max
+            await asyncio.sleep(1001)
+            # What is in the open page is not sealed, so not collected.
+            assert all(
+                part.collected_offset == part.dead_offset for part in log.state.partitions.values()
+            )
+            assert not log.state.collection.live_sections
+            # It pauses now.
+            slot = log.state.next_slot
+            await asyncio.sleep(900)
+            assert log.state.next_slot == slot
+
+    run(main())
+
+
 def check_bounds(log: Log, order: WatchedOrder, blobs: WatchedBlobs) -> None:
     """See that nothing grows with what was ever appended."""
     state = log.state

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 
 from tidings.core.entry import ForgetPages, Operation, ReleaseSections
 from tidings.core.pages import Spine, covers
+from tidings.core.results import Done
 from tidings.core.segments import segment_blob
 from tidings.engine.journal import Journal, Missing
 from tidings.engine.orphans import Orphans
@@ -27,6 +28,10 @@ from tidings.ports import BlobStore
 from tidings.types import Offset, TopicPartition
 
 log = logging.getLogger(__name__)
+
+WALK_SECTIONS_MAX = 16
+"""Sections of one partition that are released before the next partition has its turn. Partitions
+that share pages walk them together so, while the pages are in the cache."""
 
 _Walk = tuple[ReleaseSections, Spine]
 """What to release, if the sections from `from_offset` to `to_offset` are found in this spine."""
@@ -54,36 +59,54 @@ class Collector:
         self._settings = settings
         self._rounds: Rounds[TopicPartition] = Rounds(settings.collect_partitions_max)
         self._orphans = orphans
+        # Whether the last release left sections that it would have come to.
+        self._is_cut_short = False
 
     async def run(self) -> None:
-        """Collect at intervals, until cancelled."""
+        """Collect at intervals, or without a pause while appends are faster, until cancelled."""
         await self._journal.recovered.wait()
+        is_behind = False
         while self._journal.state.page_format.has_segments:
-            await asyncio.sleep(self._settings.collect_interval_s)
+            if not is_behind:
+                await asyncio.sleep(self._settings.collect_interval_s)
+            is_behind = False
             if not self._preference.is_own:
                 continue
             try:
-                await self._tick()
+                is_behind = await self._tick()
             except TidingsError as error:
                 log.warning("what was collected is not told: %s", error)
 
-    async def _tick(self) -> None:
-        """Collect some of everything; tell it in one entry, for entries make pages to collect."""
-        done: list[Operation] = []
-        for collect in (self._release, self._delete, self._orphans.collect):
-            done += await _try(collect)
-        if done:
-            await self._submitter.submit(done)
+    async def _tick(self) -> bool:
+        """Collect some of everything; return whether there are certainly more sections to release.
+
+        It is told in one entry, for entries make pages to collect. They have no sections, so that
+        whoever goes on at once comes to an end.
+        """
+        self._is_cut_short = False
+        released = await _try(self._release)
+        done = [*released, *await _try(self._delete), *await _try(self._orphans.collect)]
+        if not done:
+            return False
+        results = await self._submitter.submit(done)
+        has_moved = any(
+            isinstance(each, Done) and each.changed for each in results[: len(released)]
+        )
+        return self._is_cut_short and has_moved
 
     async def _release(self) -> list[Operation]:
         """Return what releases some dead sections."""
         operations: list[Operation] = []
         sections_left = self._settings.collect_sections_max
         for walk in self._walks():
-            found = await self._walk(*walk, sections_left)
+            sections_max = min(WALK_SECTIONS_MAX, sections_left)
+            found = await self._walk(*walk, sections_max)
             if found is not None:
                 operations.append(found)
                 sections_left -= len(found.pages)
+            self._is_cut_short |= len(found.pages if found else ()) == sections_max
+            # All may have been in the cache: others have their turn.
+            await asyncio.sleep(0)
         return operations
 
     def _walks(self) -> list[_Walk]:

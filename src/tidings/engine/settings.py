@@ -93,7 +93,8 @@ class Settings:
     retention_partitions_max: int = 1000
     """Partitions whose records are let go of with one submission."""
     collect_interval_s: float = 5.0
-    """Between two looks at what nobody needs any more, where stores can delete."""
+    """Between two looks at what nobody needs any more, where stores can delete; who has more to
+    release than is looked at each time goes on without a pause."""
     collect_partitions_max: int = 1000
     """Partitions looked at each time."""
     collect_sections_max: int = 1000
