@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: clients run challenge chaos docs fuzz matrix bench bench-broker sim sim-mutants setup test lint types imports unit format lock clean
+.PHONY: clients run challenge chaos docs fuzz growth matrix bench bench-broker sim sim-mutants setup test lint types imports unit format lock clean
 
 run: setup  ## a broker on 127.0.0.1:9092, with its data in ./tidings-data
 	$(BIN)/tidings serve $(OPTIONS)
@@ -46,6 +46,9 @@ bench: setup  ## what an append, the stores on disk, the checker, the workbench 
 
 bench-broker: setup  ## the broker beside Apache Kafka, kfake and Tansu; with OPTIONS=--quick in minutes
 	$(BIN)/python benchmarks/broker $(OPTIONS)
+
+growth: setup  ## what grows with a million small batches; OPTIONS="--batches 10000000" for months of use
+	$(BIN)/python benchmarks/growth.py --batches 1000000 $(OPTIONS)
 
 clients: setup  ## every client against Tidings and Apache Kafka; writes docs/clients.md
 	$(BIN)/python tests/clients/compare.py
