@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 START_PATIENCE_S = 60.0
@@ -30,31 +30,35 @@ def free_port() -> int:
 
 
 class BrokerProcess:
-    """`tidings serve` on one folder and one port."""
+    """`tidings serve`, with the same options at the same address each time."""
 
-    def __init__(self, data: Path, log: Path, program: Sequence[str] = TIDINGS) -> None:
-        """What the broker prints goes to `log`."""
-        self._program = program
-        self._data = data
-        self._log = log
-        self._port = free_port()
+    def __init__(
+        self,
+        address: str,
+        options: Sequence[str],
+        log: Path,
+        program: Sequence[str] = TIDINGS,
+        *,
+        enter: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """`address` is the `HOST:PORT` that `options` give it; what it prints goes to `log`.
+
+        What `enter` names runs the command where it is to run.
+        """
+        self.address = address
+        self.log = log
+        self._command = [*enter, sys.executable, *program, "serve", *options]
+        self._environment = {**os.environ, **(environment or {})}
         self._process: subprocess.Popen[bytes] | None = None
         self._said = b""
 
-    @property
-    def address(self) -> str:
-        """`HOST:PORT`, the same for ever."""
-        return f"127.0.0.1:{self._port}"
-
     def start(self) -> None:
         """Start it; it is not ready yet."""
-        command = ("serve", "--data", self._data, "--port", self._port, "--no-auto-create")
         self._said = b""
-        with self._log.open("ab") as log:
+        with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, *self._program, *map(str, command)],
-                stdout=subprocess.PIPE,
-                stderr=log,
+                self._command, stdout=subprocess.PIPE, stderr=log, env=self._environment
             )
 
     def is_ready_within(self, seconds: float) -> bool:
@@ -82,19 +86,13 @@ class BrokerProcess:
         """SIGTERM; return its exit status when it is gone."""
         return self._end(signal.SIGTERM)
 
-    def verify(self) -> tuple[bool, str]:
-        """Let `tidings verify` look at the folder; return whether it is sound, and what was said.
+    def pause(self) -> None:
+        """SIGSTOP: its connections stay open, and it answers nothing."""
+        self._running().send_signal(signal.SIGSTOP)
 
-        The broker must not run.
-        """
-        done = subprocess.run(
-            [sys.executable, *self._program, "verify", str(self._data)],
-            capture_output=True,
-            text=True,
-            timeout=VERIFY_PATIENCE_S,
-            check=False,
-        )
-        return done.returncode == 0, done.stdout + done.stderr
+    def resume(self) -> None:
+        """SIGCONT: it goes on, with all that came meanwhile."""
+        self._running().send_signal(signal.SIGCONT)
 
     def _running(self) -> subprocess.Popen[bytes]:
         assert self._process is not None, "it was not started"
@@ -105,3 +103,24 @@ class BrokerProcess:
         process.send_signal(number)
         with process:
             return process.wait(START_PATIENCE_S)
+
+
+class FolderBroker(BrokerProcess):
+    """A broker that keeps its data in a folder, on the loopback."""
+
+    def __init__(self, data: Path, log: Path, program: Sequence[str] = TIDINGS) -> None:
+        """What the broker prints goes to `log`."""
+        port = free_port()
+        options = ["--data", str(data), "--port", str(port), "--no-auto-create"]
+        super().__init__(f"127.0.0.1:{port}", options, log, program)
+        self._verify = [sys.executable, *program, "verify", str(data)]
+
+    def verify(self) -> tuple[bool, str]:
+        """Let `tidings verify` look at the folder; return whether it is sound, and what was said.
+
+        The broker must not run.
+        """
+        done = subprocess.run(
+            self._verify, capture_output=True, text=True, timeout=VERIFY_PATIENCE_S, check=False
+        )
+        return done.returncode == 0, done.stdout + done.stderr

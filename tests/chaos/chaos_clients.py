@@ -23,6 +23,10 @@ from tidings.types import Json
 PATIENCE_S = 120.0
 """How long a client waits for what must come while the broker lives."""
 
+ANSWER_MS = 120_000
+"""So long a client waits for an answer on a connection that is open: on one machine requests end
+with their connection, and not because the machine is slow."""
+
 PARTITIONS = 2
 """Of each topic."""
 
@@ -43,8 +47,6 @@ _CLIENT: dict[str, Any] = {
     "reconnect.backoff.ms": 20,
     "reconnect.backoff.max.ms": 200,
     "retry.backoff.ms": 20,
-    # A request ends with its connection, not because the machine is slow.
-    "socket.timeout.ms": 120_000,
     "log.connection.close": False,
     "logger": _quiet,
     "error_cb": lambda _: None,
@@ -53,7 +55,6 @@ _CLIENT: dict[str, Any] = {
 _NEVER_GIVE_UP = {
     "message.timeout.ms": 600_000,
     "message.send.max.retries": 1_000_000,
-    "request.timeout.ms": 120_000,
 }
 
 _PRODUCERS: dict[str, dict[str, Any]] = {
@@ -77,8 +78,11 @@ class Work(NamedTuple):
     """What every client is given."""
 
     address: str
+    """One or more `HOST:PORT`, with commas between them."""
     recorder: Recorder
     stop: threading.Event
+    answer_ms: int = ANSWER_MS
+    """A request without an answer for so long is taken for lost, and its connection too."""
 
 
 def key_of(topic: str, partition: int) -> str:
@@ -116,8 +120,9 @@ class ProducerClient:
     def run(self) -> None:
         """Produce until told to stop; then wait for what is on its way."""
         while not self._work.stop.is_set():
-            settings = {**_CLIENT, **_PRODUCERS[self._topic], "linger.ms": self._rng.choice([0, 5])}
-            producer = Producer({**settings, "bootstrap.servers": self._work.address})
+            settings = {**_settings(self._work), **_PRODUCERS[self._topic]}
+            settings["request.timeout.ms"] = self._work.answer_ms
+            producer = Producer({**settings, "linger.ms": self._rng.choice([0, 5])})
             self._produce(producer, time.perf_counter() + self._life_s * self._rng.random() * 2)
             producer.flush(PATIENCE_S)
             if len(self._idle) < SLOTS:
@@ -220,7 +225,7 @@ class ReaderClient:
             self._read(time.perf_counter() + self._life_s * self._rng.random() * 2)
 
     def _read(self, end_s: float) -> None:
-        consumer = open_consumer(self._work.address, "readers", {"auto.offset.reset": "error"})
+        consumer = _open(self._work, "readers", {"auto.offset.reset": "error"})
         starts = {key: self._rng.randint(0, self._polls.next.get(key, 0)) for key in KEYS}
         places = [TopicPartition(*key, start) for key, start in starts.items()]
         consumer.assign(places)
@@ -246,7 +251,7 @@ class MemberClient:
         """Be a member until told to stop."""
         while not self._work.stop.is_set():
             settings = {"session.timeout.ms": 6000, "heartbeat.interval.ms": 500}
-            consumer = open_consumer(self._work.address, GROUP, settings)
+            consumer = _open(self._work, GROUP, settings)
             consumer.subscribe(list(TOPICS), on_assign=self._assigned, on_revoke=self._revoked)
             end_s = time.perf_counter() + self._life_s * self._rng.random() * 2
             while not self._work.stop.is_set() and time.perf_counter() < end_s:
@@ -297,7 +302,7 @@ class ObserverClient:
 
     def run(self) -> None:
         """Ask until told to stop."""
-        consumer = open_consumer(self._work.address, GROUP, {})
+        consumer = _open(self._work, GROUP)
         while not self._work.stop.wait(0.2):
             ask_committed(self._work.recorder, consumer, 2.0)
         consumer.close()
@@ -321,9 +326,10 @@ def ask_committed(recorder: Recorder, consumer: Consumer, patience_s: float) -> 
     return True
 
 
-def read_everything(address: str, recorder: Recorder) -> None:
+def read_everything(work: Work) -> None:
     """Read all partitions from their beginning to their end, as a new process."""
-    consumer = open_consumer(address, "readers", {"auto.offset.reset": "error"})
+    recorder = work.recorder
+    consumer = _open(work, "readers", {"auto.offset.reset": "error"})
     places = [TopicPartition(*key, OFFSET_BEGINNING) for key in KEYS]
     ends = {
         key: consumer.get_watermark_offsets(TopicPartition(*key), timeout=PATIENCE_S)[1]
@@ -341,7 +347,7 @@ def read_everything(address: str, recorder: Recorder) -> None:
         for record in consumer.consume(POLL_RECORDS_MAX, 1.0):
             polls.add(record)
         polls.end()
-    if not ask_committed(recorder, open_consumer(address, GROUP, {}), PATIENCE_S):
+    if not ask_committed(recorder, _open(work, GROUP), PATIENCE_S):
         recorder.complain("nobody tells what the group has committed")
     consumer.close()
 
@@ -362,6 +368,7 @@ def open_consumer(address: str, group: str, settings: dict[str, Any]) -> Consume
     return Consumer(
         {
             **_CLIENT,
+            "socket.timeout.ms": ANSWER_MS,
             "bootstrap.servers": address,
             "group.id": group,
             "enable.auto.commit": False,
@@ -370,3 +377,16 @@ def open_consumer(address: str, group: str, settings: dict[str, Any]) -> Consume
             **settings,
         }
     )
+
+
+def _open(work: Work, group: str, settings: dict[str, Any] | None = None) -> Consumer:
+    return open_consumer(work.address, group, {**_settings(work), **(settings or {})})
+
+
+def _settings(work: Work) -> dict[str, Any]:
+    return {
+        **_CLIENT,
+        "bootstrap.servers": work.address,
+        "socket.timeout.ms": work.answer_ms,
+        "socket.connection.setup.timeout.ms": min(work.answer_ms, 30_000),
+    }

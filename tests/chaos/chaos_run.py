@@ -20,27 +20,16 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from statistics import median
 
-from chaos_broker import SMALL_PAGES, START_PATIENCE_S, TIDINGS, BrokerProcess
-from chaos_clients import (
-    PARTITIONS,
-    PATIENCE_S,
-    TOPICS,
-    MemberClient,
-    ObserverClient,
-    ProducerClient,
-    ReaderClient,
-    Work,
-    create_topics,
-    read_everything,
-)
+from chaos_broker import SMALL_PAGES, START_PATIENCE_S, TIDINGS, FolderBroker
+from chaos_clients import PARTITIONS, TOPICS, Work, create_topics, read_everything
 from chaos_history import NEMESIS, Recorder
 from chaos_judge import Judgement, judge, tally
+from chaos_load import Load, at_work, wait_for_commit
 from confluent_kafka import KafkaException
 
 from tidings.checker.history import save_history
@@ -63,22 +52,12 @@ class Settings:
     """One run."""
 
     kills: int
-    seed: int
     folder: Path
-    rate: float = 60.0
-    """Records a second that each producer tries to send."""
+    load: Load
     work_s: float = 1.0
     """How long the broker works before it is killed at work, about."""
-    producers: int = 2
-    """To each topic."""
-    members: int = 2
     small_pages: bool = False
     """Whether the broker is at upkeep all the time."""
-    life_s: float = 15.0
-    """How long a client lives before it is replaced, about."""
-
-
-Client = ProducerClient | ReaderClient | MemberClient | ObserverClient
 
 
 class Chaos:
@@ -87,10 +66,10 @@ class Chaos:
     def __init__(self, settings: Settings, say: Callable[[str], None]) -> None:
         self._settings = settings
         self._say = say
-        self._rng = Random(f"{settings.seed}/kills")
+        self._rng = Random(f"{settings.load.seed}/kills")
         self._recorder = Recorder()
         self._log = settings.folder / "broker.log"
-        self._broker = BrokerProcess(
+        self._broker = FolderBroker(
             settings.folder / "data", self._log, SMALL_PAGES if settings.small_pages else TIDINGS
         )
         self._starts_s: list[float] = []
@@ -101,7 +80,8 @@ class Chaos:
         """Carry it out, and judge it."""
         self._start()
         create_topics(self._broker.address, TOPICS, PARTITIONS)
-        with self._clients():
+        work = Work(self._broker.address, self._recorder, threading.Event())
+        with at_work(work, self._settings.load):
             for number in range(1, self._settings.kills + 1):
                 self._kill(number)
                 if number % KILLS_A_VERIFY == 0 or number == self._settings.kills:
@@ -109,56 +89,13 @@ class Chaos:
                 if number % KILLS_A_VERIFY == 0:
                     self._say(f"{number} kills, {len(self._recorder.events()):,} events")
             self._start()
-            self._wait_for_commit()
+            wait_for_commit(self._recorder)
         try:
-            read_everything(self._broker.address, self._recorder)
+            read_everything(work)
         except KafkaException as error:
             self._recorder.complain(f"not everything could be read: {error}")
         self._end()
         return self._judge()
-
-    @contextmanager
-    def _clients(self) -> Iterator[None]:
-        """Let clients work, until they are told to stop and had time to finish."""
-        settings = self._settings
-        work = Work(self._broker.address, self._recorder, threading.Event())
-        clients: list[Client] = [
-            ProducerClient(
-                work,
-                topic,
-                Random(f"{settings.seed}/{topic}/{number}"),
-                settings.rate,
-                settings.life_s,
-            )
-            for topic in TOPICS
-            for number in range(settings.producers)
-        ]
-        clients += [ReaderClient(work, Random(f"{settings.seed}/reader"), settings.life_s)]
-        clients += [
-            MemberClient(work, Random(f"{settings.seed}/member/{number}"), settings.life_s)
-            for number in range(settings.members)
-        ]
-        clients += [ObserverClient(work)]
-        threads = [
-            threading.Thread(target=self._let_work, args=[client], daemon=True)
-            for client in clients
-        ]
-        for thread in threads:
-            thread.start()
-        try:
-            yield
-        finally:
-            work.stop.set()
-            for thread in threads:
-                thread.join(PATIENCE_S)
-        if any(thread.is_alive() for thread in threads):
-            self._recorder.complain(f"a client did not end within {PATIENCE_S} s")
-
-    def _let_work(self, client: Client) -> None:
-        try:
-            client.run()
-        except Exception as error:  # noqa: BLE001 -- whatever ends a client is a finding
-            self._recorder.complain(f"a client gave up: {error!r}")
 
     def _kill(self, number: int) -> None:
         """Start the broker if it does not run, let it run for a while, and kill it."""
@@ -188,19 +125,6 @@ class Chaos:
         if not self._broker.is_ready_within(START_PATIENCE_S):
             self._recorder.complain(f"the broker was not ready within {START_PATIENCE_S} s")
         self._starts_s.append(time.perf_counter() - begin_s)
-
-    def _wait_for_commit(self) -> None:
-        """Wait until the group is at work again."""
-        begin = len(self._recorder.events())
-        end_s = time.perf_counter() + PATIENCE_S
-        while time.perf_counter() < end_s:
-            time.sleep(0.2)
-            if any(
-                event.f == "commit" and event.type == "ok"
-                for event in self._recorder.events()[begin:]
-            ):
-                return
-        self._recorder.complain(f"the group did not go on within {PATIENCE_S} s")
 
     def _note_unless_alive(self) -> None:
         status = self._broker.exit_status()
@@ -272,9 +196,8 @@ def main() -> int:
         parser.error(f"{folder} is not empty: choose a new folder")
     settings = Settings(
         kills=arguments.kills,
-        seed=arguments.seed,
         folder=folder,
-        rate=arguments.rate,
+        load=Load(seed=arguments.seed, rate=arguments.rate),
         small_pages=arguments.small_pages,
     )
     judgement = Chaos(settings, _say).run()

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from chaos_history import NEMESIS, Recorder
 from chaos_judge import judge
+from chaos_load import Load
 from chaos_run import Chaos, Settings
 
 from tidings.checker.history import load_history
@@ -22,11 +23,9 @@ def test_chaos_broker_that_is_killed_five_times_loses_and_repeats_nothing(
     said: list[str] = []
     settings = Settings(
         kills=5,
-        seed=1,
         folder=tmp_path,
-        rate=40,
+        load=Load(seed=1, rate=40, producers=1),
         work_s=0.5,
-        producers=1,
         small_pages=small_pages,
     )
     judgement = Chaos(settings, said.append).run()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from chaos_broker import START_PATIENCE_S, BrokerProcess
+from chaos_broker import START_PATIENCE_S, FolderBroker
 from chaos_clients import PATIENCE_S, create_topics, open_consumer
 from confluent_kafka import KafkaException, Producer, TopicPartition
 
@@ -43,8 +43,8 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
-def broker(disk: Path, tmp_path: Path) -> Iterator[BrokerProcess]:
-    broker = BrokerProcess(disk / "data", tmp_path / "broker.log")
+def broker(disk: Path, tmp_path: Path) -> Iterator[FolderBroker]:
+    broker = FolderBroker(disk / "data", tmp_path / "broker.log")
     broker.start()
     try:
         assert broker.is_ready_within(START_PATIENCE_S)
@@ -109,7 +109,7 @@ def read_all(address: str, count: int) -> list[bytes | None]:
 
 
 def test_full_disk_refuses_produces_serves_reads_and_recovers(
-    disk: Path, broker: BrokerProcess
+    disk: Path, broker: FolderBroker
 ) -> None:
     fill(disk / "ballast", BALLAST_BYTES)
     producer = Tried(broker.address)
@@ -132,7 +132,7 @@ def test_full_disk_refuses_produces_serves_reads_and_recovers(
 
 
 def test_full_disk_broker_that_starts_on_it_serves_reads_and_recovers(
-    disk: Path, broker: BrokerProcess
+    disk: Path, broker: FolderBroker
 ) -> None:
     fill(disk / "ballast", BALLAST_BYTES)
     producer = Tried(broker.address)
@@ -151,7 +151,7 @@ def test_full_disk_broker_that_starts_on_it_serves_reads_and_recovers(
 
 
 def test_full_disk_refuses_commits_and_takes_them_when_space_returns(
-    disk: Path, broker: BrokerProcess
+    disk: Path, broker: FolderBroker
 ) -> None:
     producer = Tried(broker.address)
     assert producer.error_of(b"first") == ""
@@ -169,7 +169,7 @@ def test_full_disk_refuses_commits_and_takes_them_when_space_returns(
 
 
 def test_full_disk_idempotent_producer_goes_on_when_space_returns(
-    disk: Path, broker: BrokerProcess
+    disk: Path, broker: FolderBroker
 ) -> None:
     values = [b"%d " % number + bytes(SMALL) for number in range(100)]
     errors: list[Any] = []

@@ -1,6 +1,7 @@
 """Starts the servers below the stores as processes that can be killed, paused and started again.
 
-PostgreSQL, etcd and an S3 server, each on the loopback, with folders of their own.
+PostgreSQL, etcd and an S3 server, each on the loopback or on a host of `hosts`, with folders of
+their own.
 """
 
 import contextlib
@@ -18,6 +19,7 @@ from typing import IO
 
 import fetched
 from fetched import Missing
+from hosts import LOOPBACK, Host
 
 START_TIMEOUT_S = 60.0
 """How long a server may take until it is ready, on a busy machine and after it was killed."""
@@ -37,15 +39,16 @@ class Server:
         *,
         ready: str,
         output: IO[bytes],
+        on: Host = LOOPBACK,
         user: str | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> None:
         """`ready` is what it prints when it can be used; `address` is its HOST:PORT."""
         self.address = address
-        self._command = command
+        self.host = on
+        self._command = [*on.enter, *_become(user), *command]
         self._ready = ready.encode()
         self._output = output
-        self._user = user
         self._environment = {**os.environ, **(environment or {})}
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -63,9 +66,6 @@ class Server:
             stdout=self._output,
             stderr=subprocess.STDOUT,
             env=self._environment,
-            user=self._user,
-            group=self._user,
-            extra_groups=[] if self._user else None,
             cwd="/",
         )
 
@@ -122,6 +122,11 @@ class Server:
         for process in _family(self._process.pid):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process, number)
+
+
+def _become(user: str | None) -> list[str]:
+    """Return what to write before a command so that a user runs it, in a host that was entered."""
+    return ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"] if user else []
 
 
 def _is_stopped(process: int) -> bool:
@@ -181,7 +186,7 @@ POSTGRES_PASSWORD = "not a secret"
 
 
 @contextlib.contextmanager
-def postgres(*settings: str) -> Iterator[Server]:
+def postgres(*settings: str, on: Host = LOOPBACK) -> Iterator[Server]:
     """Run PostgreSQL, with a sync for each commit, as its default is.
 
     Its only database and its role are `tidings`. `settings` are such as `fsync=off`.
@@ -195,13 +200,14 @@ def postgres(*settings: str) -> Iterator[Server]:
     with _folder(user) as folder, tempfile.TemporaryFile() as output:
         data, port = folder / "data", _free_port()
         _make_cluster(programs, data, user)
-        options = ["listen_addresses=127.0.0.1", f"port={port}", "unix_socket_directories="]
+        options = [f"listen_addresses={on.address}", f"port={port}", "unix_socket_directories="]
         options += ["shared_buffers=32MB", "restart_after_crash=off", *settings]
         command = [str(programs / "postgres"), "-D", str(data)]
         for option in options:
             command += ["-c", option]
         ready = "ready to accept connections"
-        server = Server(command, f"127.0.0.1:{port}", ready=ready, output=output, user=user)
+        address = f"{on.address}:{port}"
+        server = Server(command, address, ready=ready, output=output, on=on, user=user)
         with _running(server):
             yield server
 
@@ -229,6 +235,9 @@ def _make_cluster(programs: Path, data: Path, user: str | None) -> None:
     )
     if done.returncode:
         raise Missing(f"PostgreSQL makes no folder:\n{done.stderr}")
+    # By itself it lets in only who is on the same host.
+    with (data / "pg_hba.conf").open("a") as access:
+        access.write("host all all 0.0.0.0/0 trust\n")
 
 
 @contextlib.contextmanager
@@ -280,7 +289,11 @@ def etcd(*options: str, scheme: str = "http", is_current: bool = False) -> Itera
 
 @contextlib.contextmanager
 def etcd_cluster(
-    member_count: int, *options: str, scheme: str = "http", is_current: bool = False
+    member_count: int,
+    *options: str,
+    scheme: str = "http",
+    is_current: bool = False,
+    on: Sequence[Host] = (),
 ) -> Iterator[list[Server]]:
     """Run a cluster of etcd; its members talk to each other without TLS.
 
@@ -289,26 +302,29 @@ def etcd_cluster(
         options: For each of them, such as `--quota-backend-bytes=20000000`.
         scheme: What clients speak with them.
         is_current: Whether to run the newest, and not the one that is installed.
+        on: A host for each member; none for the loopback.
 
     Raises:
         Missing: It is not installed, or cannot be built.
     """
     program = str(fetched.current_etcd()) if is_current else fetched.program("etcd")
+    hosts = on or [LOOPBACK] * member_count
     names = [f"member{number}" for number in range(member_count)]
-    peers = [f"http://127.0.0.1:{_free_port()}" for _ in names]
+    peers = [f"http://{host.address}:{_free_port()}" for host in hosts]
     cluster = ",".join(f"{name}={peer}" for name, peer in zip(names, peers, strict=True))
     with contextlib.ExitStack() as stack:
         members = []
-        for name, peer in zip(names, peers, strict=True):
+        for name, peer, host in zip(names, peers, hosts, strict=True):
             folder = stack.enter_context(_folder(None))
             output = stack.enter_context(tempfile.TemporaryFile())
-            address = f"127.0.0.1:{_free_port()}"
+            address = f"{host.address}:{_free_port()}"
             url = f"{scheme}://{address}"
             command = [program, f"--name={name}", f"--data-dir={folder}"]
             command += [f"--listen-client-urls={url}", f"--advertise-client-urls={url}"]
             command += [f"--listen-peer-urls={peer}", f"--initial-advertise-peer-urls={peer}"]
             command += [f"--initial-cluster={cluster}", *options]
-            server = Server(command, address, ready="ready to serve client requests", output=output)
+            ready = "ready to serve client requests"
+            server = Server(command, address, ready=ready, output=output, on=host)
             stack.callback(server.kill)
             server.begin_start()
             members.append(server)
@@ -326,7 +342,7 @@ S3_BUCKET = "blobs"
 
 
 @contextlib.contextmanager
-def s3(*options: str) -> Iterator[Server]:
+def s3(*options: str, on: Host = LOOPBACK) -> Iterator[Server]:
     """Run versitygw: S3 on a folder, with one bucket.
 
     `options` are its global ones, such as `--cert=FILE`.
@@ -339,14 +355,14 @@ def s3(*options: str) -> Iterator[Server]:
         buckets, sidecar = folder / "buckets", folder / "sidecar"
         (buckets / S3_BUCKET).mkdir(parents=True)
         sidecar.mkdir()
-        address = f"127.0.0.1:{_free_port()}"
+        address = f"{on.address}:{_free_port()}"
         who = [f"--access={S3_ENVIRONMENT['AWS_ACCESS_KEY_ID']}"]
         who += [f"--secret={S3_ENVIRONMENT['AWS_SECRET_ACCESS_KEY']}"]
         # Folders need no extended attributes then.
         place = ["posix", f"--sidecar={sidecar}", str(buckets)]
         command = [str(program), f"--port={address}", "--keep-alive", "--quiet"]
         command += [*options, *who, *place]
-        server = Server(command, address, ready="No IAM service", output=output)
+        server = Server(command, address, ready="No IAM service", output=output, on=on)
         with _running(server):
             yield server
 
