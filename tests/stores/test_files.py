@@ -107,6 +107,22 @@ def test_d2_put_is_not_done_before_the_folder_is_synced(
     run_real(main())
 
 
+def test_d2_new_folder_is_synced_once_in_each_life(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr(blob_files, "_sync_folder", synced.append)
+    for _ in range(2):
+        files = prepared(tmp_path)
+        own = files.path("x").parent
+        synced.clear()
+        files.put("x", DATA)
+        # A life before may have ended between making it and syncing it.
+        assert synced == [own, tmp_path]
+        files.put("x", DATA)
+        assert synced == [own, tmp_path, own]
+
+
 def test_write_that_the_disk_takes_in_pieces_is_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -118,6 +134,23 @@ def test_write_that_the_disk_takes_in_pieces_is_whole(
 
 
 # Damage -----------------------------------------------------------------------------------------
+
+
+def test_file_of_version_1_is_read_and_checked(tmp_path: Path) -> None:
+    files = prepared(tmp_path)
+    path = files.path("x")
+    path.parent.mkdir()
+    sound = encode_header("x", DATA, 1) + DATA
+    path.write_bytes(sound)
+    assert sound[4] == 1
+    assert files.get("x") == DATA
+    assert check_blob_file(path) == "x"
+    for place in (20, len(sound) - 1):
+        damaged = bytearray(sound)
+        damaged[place] ^= 1
+        path.write_bytes(damaged)
+        with pytest.raises(Corrupt, match="damaged"):
+            files.get("x")
 
 
 def test_any_flipped_bit_is_reported(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ from typing import NamedTuple
 from kio.schema.errors import ErrorCode
 
 from tidings.core.entry import ProducerStamp
-from tidings.kafka.crc import crc32c
+from tidings.crc import crc32c
 from tidings.types import Offset
 
 MAGIC = 2

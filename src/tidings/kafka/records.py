@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 import cramjam
 
+from tidings.crc import crc32c
 from tidings.errors import InvalidRequest
 from tidings.kafka.compression import decompress
-from tidings.kafka.crc import crc32c
 from tidings.kafka.record_batch import HEADER_BYTES, MAGIC, Compression, read_header
 from tidings.kafka.varints import read_varint, varint
 

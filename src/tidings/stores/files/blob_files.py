@@ -36,6 +36,8 @@ class BlobFiles:
         self._folder = folder
         self._new = folder / "new"
         self._numbers = count()
+        # The folders of two digits whose own entry is on disk, by name.
+        self._synced: dict[str, bool] = {}
 
     def prepare(self) -> None:
         """Make the folder if it is not there, and remove what was left half-written.
@@ -64,14 +66,17 @@ class BlobFiles:
         if not path.exists():
             self._store(path, encode_header(name, data), data)
         _sync_folder(path.parent)
+        if path.parent.name not in self._synced:
+            _sync_folder(self._folder)
+            self._synced[path.parent.name] = True
 
     def _store(self, path: Path, header: bytes, data: bytes) -> None:
         new = self._new / str(next(self._numbers))
+        if path.parent.name not in self._synced:
+            # Now, so that syncing the file takes it along to the disk.
+            path.parent.mkdir(exist_ok=True)
         try:
             _write_file(new, header, data)
-            if not path.parent.exists():
-                path.parent.mkdir(exist_ok=True)
-                _sync_folder(self._folder)
             with contextlib.suppress(FileExistsError):
                 os.link(new, path)
         finally:

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidings.kafka import crc
-from tidings.kafka.crc import crc32c
+from tidings import crc
+from tidings.crc import crc32c
 
 
 def test_checksum_is_that_of_the_standard() -> None:
