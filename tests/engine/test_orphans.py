@@ -261,6 +261,36 @@ def test_checkpoints_are_forgotten_with_the_next_page() -> None:
     run(main())
 
 
+class CountedOrder(WatchedOrder):
+    """Counts how often a cell is read."""
+
+    cell_reads = 0
+
+    async def read_cell(self, name: str) -> bytes | None:
+        self.cell_reads += 1
+        return await super().read_cell(name)
+
+
+def test_checkpoint_cell_is_not_read_again_while_it_names_the_newest() -> None:
+    async def main() -> None:
+        order = CountedOrder(inline_bytes_max=3)
+        blobs = WatchedBlobs(order)
+        pages = PageFormat(10, 1000, 10**6, has_segments=True)
+        async with running(log := collecting_log(order, blobs, page_format=pages)):
+            for _ in range(25):
+                await log.append(A, b"x", create_topic=True)
+            await asyncio.sleep(A_WHILE_S)
+            before = order.cell_reads
+            await asyncio.sleep(A_WHILE_S)
+            assert order.cell_reads == before
+            for _ in range(10):
+                await log.append(A, b"x")
+            await asyncio.sleep(A_WHILE_S)
+            assert [name for name in blobs.names() if "checkpoint" in name] == ["checkpoint/30"]
+
+    run(main())
+
+
 def test_v4_checkpoint_that_was_overtaken_is_deleted_by_its_writer() -> None:
     async def main() -> None:
         order, blobs = stores()

@@ -28,6 +28,10 @@ class Kind(Enum):
     CHECKPOINT = b"C"
     GROUP = b"G"
 
+    def __init__(self, letter: bytes) -> None:
+        # How its documents begin.
+        self.start = letter + VERSION.to_bytes()
+
 
 _encoder = msgspec.msgpack.Encoder()
 
@@ -35,7 +39,7 @@ _encoder = msgspec.msgpack.Encoder()
 def encode(kind: Kind, body: msgspec.Struct) -> bytes:
     """Return the stored form of `body`; equal bodies (mappings in equal order) give equal bytes."""
     packed = _encoder.encode(body)
-    return b"".join((kind.value, VERSION.to_bytes(), zlib.crc32(packed).to_bytes(4, "big"), packed))
+    return b"".join((kind.start, zlib.crc32(packed).to_bytes(4, "big"), packed))
 
 
 def decode(kind: Kind, data: bytes, decoder: msgspec.msgpack.Decoder[T]) -> T:
@@ -44,13 +48,8 @@ def decode(kind: Kind, data: bytes, decoder: msgspec.msgpack.Decoder[T]) -> T:
     Raises:
         Corrupt: Wrong kind, unknown version, damaged bytes or a body of another shape.
     """
-    if data[:1] != kind.value:
-        raise Corrupt(f"expected a document of kind {kind.value!r}, found {data[:1]!r}")
-    if data[1:2] != VERSION.to_bytes():
-        raise Corrupt(
-            f"{kind.name.lower()} has layout {data[1:2].hex() or 'none'}, this version of Tidings "
-            f"reads {VERSION}: run the version that wrote it"
-        )
+    if data[:2] != kind.start:
+        raise _foreign(kind, data)
     body = memoryview(data)[HEADER_BYTES:]
     if zlib.crc32(body).to_bytes(4, "big") != data[2:HEADER_BYTES]:
         raise Corrupt(f"{kind.name.lower()} fails its checksum: the stored bytes have changed")
@@ -58,3 +57,13 @@ def decode(kind: Kind, data: bytes, decoder: msgspec.msgpack.Decoder[T]) -> T:
         return decoder.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise Corrupt(f"{kind.name.lower()} has an unexpected shape: {error}") from error
+
+
+def _foreign(kind: Kind, data: bytes) -> Corrupt:
+    """Return what is wrong with how a document begins."""
+    if data[:1] != kind.value:
+        return Corrupt(f"expected a document of kind {kind.value!r}, found {data[:1]!r}")
+    return Corrupt(
+        f"{kind.name.lower()} has layout {data[1:2].hex() or 'none'}, this version of Tidings "
+        f"reads {VERSION}: run the version that wrote it"
+    )

@@ -33,6 +33,8 @@ class Orphans:
         self._settings = settings
         # This node has deleted the checkpoints below, as far as it knew where there may be some.
         self._deleted_below = Slot(0)
+        # Where the newest page ended when it was last seen that no checkpoint is left to delete.
+        self._cleared = Slot(0)
 
     async def collect(self) -> list[Operation]:
         """Delete some orphans; return what has them forgotten, and dooms what may be the next.
@@ -50,13 +52,17 @@ class Orphans:
             Unavailable: A store gave no answer.
         """
         checkpoints = self._journal.state.collection.checkpoints
-        if not checkpoints or checkpoints[-1] < self._deleted_below:
+        if not checkpoints or checkpoints[-1] <= self._cleared:
             return
+        newest = checkpoints[-1]
         named = checkpoint_slot(await self._journal.store.read_cell(CHECKPOINT_CELL))
         for slot in self._journal.state.collection.checkpoints:
             if self._deleted_below <= slot < named:
                 await self._blobs.delete(checkpoint_blob(slot))
                 self._deleted_below = Slot(slot + 1)
+        # Until then one of those that this node knows may yet be overtaken.
+        if named >= newest:
+            self._cleared = newest
 
     def forget_checkpoints(self) -> list[Operation]:
         """Return what has the checkpoints forgotten that this node deleted.

@@ -84,11 +84,11 @@ class Retention:
         partition = self._journal.state.partitions.get(name)
         if topic is None or partition is None or not partition.size_bytes:
             return None
-        if not _may_delete(topic.configs):
-            return None
         retention_ms = _limit(topic.configs, "retention.ms", self._settings.retention_ms)
         retention_bytes = _limit(topic.configs, "retention.bytes", self._settings.retention_bytes)
         if retention_ms == UNLIMITED and retention_bytes == UNLIMITED:
+            return None
+        if not _may_delete(topic.configs):
             return None
         due = _Due(
             UNLIMITED if retention_ms == UNLIMITED else self._clock.now_ms() - retention_ms,
