@@ -10,7 +10,7 @@ from collections import Counter
 from dataclasses import replace
 
 from tidings.testing.plan import CHANCES, TROUBLES, Plan, draw_plan
-from tidings.testing.simulation import simulate, without_collector
+from tidings.testing.simulation import simulate
 
 SEEDS = range(120)
 PROFILED_SEEDS = range(30)
@@ -37,11 +37,10 @@ def plan(seed: int) -> Plan:
 def run(seeds: range) -> int:
     """Run seeds; return how many operations clients asked for."""
     count = 0
-    with without_collector():
-        for seed in seeds:
-            outcome = simulate(plan(seed))
-            assert outcome.failure is None, f"seed {seed}: {outcome.failure}"
-            count += outcome.operation_count
+    for seed in seeds:
+        outcome = simulate(plan(seed))
+        assert outcome.failure is None, f"seed {seed}: {outcome.failure}"
+        count += outcome.operation_count
     return count
 
 

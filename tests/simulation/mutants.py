@@ -388,6 +388,18 @@ MUTANTS = [
         "",
     ),
     Mutant(
+        "an overtaken checkpoint is left by its writer",
+        UPKEEP,
+        "            await self._blobs.delete(checkpoint_blob(self._stored[0]))\n",
+        "",
+    ),
+    Mutant(
+        "a writer leaves its own late blob",
+        LANE,
+        "            # been stored after it was collected.\n            await self._delete(name)\n",
+        "",
+    ),
+    Mutant(
         "a time-out is called definite",
         "maelstrom/node.py",
         "                ErrorCode.TIMEOUT, f",

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Final
 
 from tidings.testing.plan import CHANCES, MEMBERSHIP, TROUBLES, draw_plan
-from tidings.testing.simulation import Outcome, simulate, without_collector
+from tidings.testing.simulation import Outcome, simulate
 
 CHUNK_SEEDS: Final = 10
 """Seeds that a worker process is given at a time."""
@@ -125,9 +125,8 @@ def run_seeds(design: str, seeds: Sequence[int]) -> Batch:
     """Run seeds one after the other, in this process."""
     batch = Batch(design)
     started = time.process_time()
-    with without_collector():
-        for seed in seeds:
-            batch.add_outcome(simulate(draw_plan(design, seed)))
+    for seed in seeds:
+        batch.add_outcome(simulate(draw_plan(design, seed)))
     batch.busy_s = time.process_time() - started
     return batch
 

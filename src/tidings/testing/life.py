@@ -62,6 +62,7 @@ class Life:
                 self._crash(self, fate.crash)
             return
         loop = asyncio.get_running_loop()
+        self._weather.note_arrival(loop.time() + fate.delay_s)
 
         def arrive() -> None:
             answer = carry_out()

@@ -86,6 +86,7 @@ class SimNetwork:
         loop = asyncio.get_running_loop()
         receiver = self._lives[destination]
         for delay_s in self._weather.message_delays_s():
+            self._weather.note_arrival(loop.time() + delay_s)
             loop.call_later(delay_s, self._arrive, source, receiver, line)
 
     def _arrive(self, source: str, receiver: Life, line: bytes) -> None:

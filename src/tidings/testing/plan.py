@@ -200,6 +200,8 @@ def _draw_journal(plan: Plan, rng: Random) -> None:
             collect_orphans_after_s=rng.choice((0.02, 0.1, 0.5, ORPHANS_SOON_S, 3600.0)),
             # A blob that was given up may be stored all the same.
             blob_patience_s=rng.choice((0.0, 0.0, plan.settings.blob_patience_s)),
+            # Few are collected soon, so that a writer may come after that.
+            blobs_reserved=rng.choice((1, 2, plan.settings.blobs_reserved)),
         )
         plan.intervals_s.setdefault("pause", 2.0)
     _draw_cluster(plan, Random(f"{plan.seed}/cluster"))

@@ -26,16 +26,16 @@ from tidings.testing.nemesis import haunt
 from tidings.testing.plan import Plan
 from tidings.testing.reference import Reference
 from tidings.testing.trace import Trace
-from tidings.testing.weather import LATE_S_MAX
 from tidings.testing.world import World
 
 CONVERGE_S: Final = 30.0
 """Within this time after nothing is asked any more, all nodes have folded the same slots."""
 
-COLLECT_S: Final = 30.0
+COLLECT_S: Final = 40.0
 """Within this time all that is dead is deleted, and so are orphans, unless settings are tiny."""
 
 QUIET_S: Final = 1.0
+"""Pauses at the end."""
 
 
 @dataclass(slots=True)
@@ -65,11 +65,15 @@ class Outcome:
 
 def simulate(plan: Plan, *, keep_trace: bool = False) -> Outcome:
     """Carry out a run and judge it; never raises for what goes wrong in it."""
-    trace = Trace(is_kept=keep_trace)
+    with without_collector():
+        return _simulate(plan, Trace(is_kept=keep_trace))
+
+
+def _simulate(plan: Plan, trace: Trace) -> Outcome:
     outcome = Outcome(plan, trace)
     loop = new_loop()
     trace.now_s = loop.time
-    with without_collector(), _logs_into(trace) as complaints:
+    with _logs_into(trace) as complaints:
         try:
             loop.run_until_complete(_run(plan, trace, outcome))
             _judge(outcome)
@@ -79,9 +83,11 @@ def simulate(plan: Plan, *, keep_trace: bool = False) -> Outcome:
             if complaints:
                 outcome.failure = f"{complaints[0]}\n{outcome.failure}"
         finally:
-            outcome.simulated_s = loop.time()
+            ended_s = outcome.simulated_s = loop.time()
             loop.cancel_all()
             loop.close()
+            # Whoever keeps the trace is not to keep the loop, and with it the whole run.
+            trace.now_s = lambda: ended_s
     return outcome
 
 
@@ -109,12 +115,16 @@ class _Listener(logging.Handler):
 
 @contextlib.contextmanager
 def without_collector() -> Iterator[None]:
-    """Keep garbage till the end: it is a megabyte a run, and looking for it costs a tenth."""
+    """Keep garbage till the end: it is a megabyte a run, and looking for it costs a tenth.
+
+    At the end only what is young is looked at; all that there is would cost as much again.
+    """
     was_enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
+        gc.collect(0)
         if was_enabled:
             gc.enable()
 
@@ -174,7 +184,7 @@ async def _final_phase(world: World, clients: Clients) -> None:
         for node in world.nodes:
             proofs.create_task(clients.prove_service(node), name=f"proof {node.node_id}")
     # Late calls still bring records; the judge wants them seen before the last operation.
-    await asyncio.sleep(2 * LATE_S_MAX)
+    await asyncio.sleep(max(0, world.weather.calm_s - asyncio.get_running_loop().time()) + QUIET_S)
     found = [await clients.read_all(node) for node in world.nodes]
     for node, records in zip(world.nodes, found, strict=True):
         for key, there in records.items():

@@ -2,7 +2,9 @@
 
 from collections.abc import Callable
 from random import Random
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 from tidings.testing.plan import HEALED_LATENCY_S, Plan
 from tidings.testing.trace import Trace
@@ -16,7 +18,7 @@ FAILING_CALL: Final = "failing call"
 SLOW_FACTOR: Final = 10.0
 
 
-class Fate(NamedTuple):
+class Fate(msgspec.Struct, frozen=True, gc=False):
     """What becomes of one call to a store."""
 
     delay_s: float | None
@@ -41,6 +43,8 @@ class Weather:
         self._failing = plan.failing_call
         self._takes_effect = plan.failing_call is not None and plan.failing_call.takes_effect
         self._call_count = 0
+        # When the last arrives of all messages and calls that are under way.
+        self.calm_s = 0.0
 
     def heal(self) -> None:
         """Let nothing happen any more but short delays."""
@@ -48,6 +52,10 @@ class Weather:
         self._failing = None
         self._mean_s = min(self._mean_s, HEALED_LATENCY_S)
         self.is_slow = False
+
+    def note_arrival(self, at_s: float) -> None:
+        """Note that a message or a call is on its way until some time."""
+        self.calm_s = max(self.calm_s, at_s)
 
     def _strikes(self, rng: Random, what: str) -> bool:
         chance = self._chances.get(what)
@@ -81,7 +89,7 @@ class Weather:
     def message_delays_s(self) -> list[float]:
         """Return when a message between nodes arrives: never, once or twice."""
         rng = self._messages
-        if self._fails() and not self._takes_effect:
+        if self._failing is not None and self._fails() and not self._takes_effect:
             return []
         if not self._chances:
             return [self._delay_s(rng)]
@@ -100,7 +108,7 @@ class Weather:
         """Return what becomes of an "append" or of another "call"."""
         rng = self._calls
         delay_s = self._delay_s(rng)
-        if self._fails():
+        if self._failing is not None and self._fails():
             return Fate(delay_s if self._takes_effect else None, is_answered=False, crash=None)
         if not self._chances:
             return Fate(delay_s, is_answered=True, crash=None)

@@ -107,6 +107,8 @@ class World:
         self.network = SimNetwork(self.services.services, self.weather, trace)
         self.nodes = [SimNode(f"n{number}") for number in range(plan.node_count)]
         self.is_healed = False
+        # Whether no node may start any more, not even one that died and was to come back.
+        self._is_over = False
         self._tasks = tasks
         self._create = load(plan.design)
         self._restarts = Random(f"{plan.seed}/restarts")
@@ -121,8 +123,8 @@ class World:
     # Lives --------------------------------------------------------------------------------------
 
     def start(self, node: SimNode) -> None:
-        """Start a node with empty memory, unless it is up."""
-        if node.life is not None:
+        """Start a node with empty memory, unless it is up or all has ended."""
+        if node.life is not None or self._is_over:
             return
         node.life_count += 1
         life = Life(
@@ -224,7 +226,8 @@ class World:
         self.start_all()
 
     def end(self) -> None:
-        """End every node."""
+        """End every node, for good."""
+        self._is_over = True
         for node in self.nodes:
             self.crash(node)
 

@@ -104,14 +104,14 @@ class Connection:
         """
         self._last_id += 1
         raw = msgspec.Raw(_encode({**body, "msg_id": self._last_id}))
-        self._awaited = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        self._awaited = loop.create_future()
         self._network.send(Message(self._name, self._node_id, raw))
+        patience = loop.call_later(timeout_s, _give_up, self._awaited)
         try:
-            async with asyncio.timeout(timeout_s):
-                reply = await self._awaited
-        except TimeoutError:
-            raise RequestFailed("no reply in time", definite=False) from None
+            reply = await self._awaited
         finally:
+            patience.cancel()
             self._awaited = None
         return _interpret(reply, reply_type)
 
@@ -127,6 +127,11 @@ class Connection:
         awaited = self._awaited
         if awaited is not None and not awaited.done() and header.in_reply_to == self._last_id:
             awaited.set_result(message.body)
+
+
+def _give_up(awaited: asyncio.Future[msgspec.Raw]) -> None:
+    if not awaited.done():
+        awaited.set_exception(RequestFailed("no reply in time", definite=False))
 
 
 def _interpret(reply: msgspec.Raw, reply_type: type[_Reply]) -> _Reply:
