@@ -7,8 +7,9 @@ from typing import Any
 from kio.serial import entity_reader, entity_writer
 
 from tidings.kafka.answering import Peer, accept, answer, begin
-from tidings.kafka.broker import Address, Broker
+from tidings.kafka.broker import Broker
 from tidings.kafka.encoding import encode
+from tidings.kafka.known_brokers import Address
 from tidings.kafka.schema import Entity, request_class, response_class
 from tidings.kafka.settings import BrokerSettings
 from tidings.testing.clock import SimClock

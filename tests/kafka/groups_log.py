@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from tidings.core.entry import ANY_VERSION
 from tidings.errors import Fenced, TidingsError
 from tidings.types import Offset, TopicPartition
 
@@ -62,18 +63,29 @@ class GroupsLog:
         *,
         may_move_back: bool = False,
         details: Mapping[TopicPartition, tuple[int, str]] | None = None,
+        version: int = ANY_VERSION,
     ) -> None:
         assert may_move_back, "a Kafka client may commit any offset"
+        self._check(group, version)
         stored = self.state.groups.setdefault(group, StoredGroup())
         for name, offset in offsets.items():
             stored.committed[name] = Committed(offset, *(details or {}).get(name, (-1, "")))
         await asyncio.sleep(0)
 
-    async def delete_offsets(self, group: str, partitions: Sequence[TopicPartition]) -> None:
+    async def delete_offsets(
+        self, group: str, partitions: Sequence[TopicPartition], *, version: int = ANY_VERSION
+    ) -> None:
+        self._check(group, version)
         for name in partitions:
             self.state.groups[group].committed.pop(name, None)
         await asyncio.sleep(0)
 
-    async def delete_group(self, group: str) -> bool:
+    async def delete_group(self, group: str, *, version: int = ANY_VERSION) -> bool:
+        self._check(group, version)
         await asyncio.sleep(0)
         return self.state.groups.pop(group, None) is not None
+
+    def _check(self, group: str, version: int) -> None:
+        stored = self.state.groups.get(group)
+        if version not in (ANY_VERSION, stored.version if stored else 0):
+            raise Fenced(f"{group} has another version than {version}")

@@ -19,7 +19,7 @@ from tidings.core.membership.messages import (
     SyncRequest,
 )
 from tidings.errors import Corrupt, Fenced, Indeterminate, TidingsError, Unavailable
-from tidings.kafka import coordinator as module
+from tidings.kafka import live_groups as module
 from tidings.kafka.coordinator import Coordinator
 from tidings.testing.clock import SimClock
 from tidings.testing.loop import run
@@ -169,7 +169,20 @@ async def test_group_that_somebody_else_saved_is_read_anew() -> None:
     async with coordinating(log) as coordinator:
         await become_stable(coordinator)
         log.state.groups["g"].version += 1
-        assert (await coordinator.join("g", join("a"))).error is AWAY
+        assert (await coordinator.join("g", join("a"))).generation == 2
+
+
+@on_virtual_time
+async def test_group_that_somebody_else_saves_meanwhile_is_read_anew() -> None:
+    log = GroupsLog()
+    async with coordinating(log) as coordinator, asyncio.TaskGroup() as tasks:
+        await become_stable(coordinator)
+        log.may_save.clear()
+        joining = tasks.create_task(coordinator.join("g", join("a")))
+        await asyncio.sleep(1)
+        log.state.groups["g"].version += 1
+        log.may_save.set()
+        assert (await joining).error is AWAY
         assert (await coordinator.join("g", join("a"))).generation == 2
 
 
@@ -252,7 +265,7 @@ async def test_request_that_goes_away_leaves_nothing_behind() -> None:
         await asyncio.sleep(1)
         waiting.cancel()
         await asyncio.sleep(0)
-        assert coordinator._waiting == {}
+        assert coordinator._groups._waiting == {}
         assert (await coordinator.join("g", join("a"))).generation == 2
 
 
@@ -311,7 +324,7 @@ async def test_group_without_members_is_not_in_memory() -> None:
         await coordinator.heartbeat("g", Claim("a"), 1)
         await coordinator.heartbeat("other", Claim("a"), 1)
         assert (await coordinator.join("other", join("a"))).error is GroupError.UNKNOWN_MEMBER_ID
-        assert coordinator._live == {}
+        assert list(coordinator._groups) == []
 
 
 @on_virtual_time

@@ -80,10 +80,10 @@ def test_offsets_of_a_group_with_members_are_kept() -> None:
 
 def test_what_cannot_be_forgotten_now_does_not_stop_the_rest() -> None:
     class Failing(GroupsLog):
-        async def delete_group(self, group: str) -> bool:
+        async def delete_group(self, group: str, *, version: int = -1) -> bool:
             if group == "bad":
                 raise Unavailable("a full disk")
-            return await super().delete_group(group)
+            return await super().delete_group(group, version=version)
 
     log = Failing()
     log.state.groups["bad"] = StoredGroup(committed(a=OLD_MS))

@@ -5,12 +5,13 @@ from pathlib import Path
 import click
 import msgspec
 
+from tidings.cli.cluster_settings import cluster_place
 from tidings.cli.logs import logs, say_line
 from tidings.cli.serve_settings import FIELDS, SERVE_SETTINGS
 from tidings.cli.settings import PREFIX, config_option, origin, settings_of
 from tidings.errors import InvalidRequest, TidingsError
 from tidings.kafka import serve as broker
-from tidings.kafka.broker import Address
+from tidings.kafka.known_brokers import Address
 from tidings.kafka.settings import BrokerSettings
 from tidings.types import Json
 
@@ -26,12 +27,12 @@ def serve(context: click.Context, /, *, config: Path | None, **values: object) -
     (TIDINGS_SERVE_PORT=9093), or a line of a TOML file (port = 9093). The first of these counts.
     """
     del config
-    data = _data(context, values)
+    place = cluster_place(context, values) or _data(context, values)
     settings = broker_settings(values)
     form = str(values["log_format"])
     try:
         with logs(form, str(values["log_level"])):
-            broker.run(settings, data, say_ready=_SAY_READY[form])
+            broker.run(settings, place, say_ready=_SAY_READY[form])
     except InvalidRequest as error:
         raise click.UsageError(str(error)) from error
     except TidingsError as error:
@@ -58,8 +59,16 @@ def _say_ready_in_json(ready: broker.Ready) -> None:
         "address": _text(ready.address),
         "advertised": _text(ready.advertised),
         "metrics": None if ready.metrics is None else f"{_url(ready.metrics)}/metrics",
-        "data": None if ready.data is None else str(ready.data.absolute()),
+        "data": None,
+        "stores": None,
     }
+    match ready.place:
+        case Path():
+            fields["data"] = str(ready.place.absolute())
+        case None:
+            pass
+        case stores:
+            fields["stores"] = str(stores)
     say_line(_welcome(ready), fields)
 
 
@@ -67,7 +76,13 @@ _SAY_READY = {"text": _say_ready_in_text, "json": _say_ready_in_json}
 
 
 def _welcome(ready: broker.Ready) -> str:
-    place = "memory, which ends with this process" if ready.data is None else ready.data.absolute()
+    match ready.place:
+        case None:
+            place = "memory, which ends with this process"
+        case Path():
+            place = str(ready.place.absolute())
+        case stores:
+            place = str(stores)
     told = ""
     if ready.advertised != ready.address:
         told = f"clients are told to connect to {_text(ready.advertised)}; "

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import click
 
-from tidings.cli.address import Address
+from tidings.cli.cluster_settings import CLUSTER_SETTINGS
 from tidings.cli.logs import FORMATS, LEVELS
-from tidings.cli.settings import Integer, Seconds, Setting
+from tidings.cli.settings import Integer, Seconds, Setting, address_of
 from tidings.kafka.settings import BrokerSettings
 
 _PORT = Integer(0, 2**16 - 1)
@@ -15,18 +15,6 @@ _BYTES = Integer(1024, 2**31 - 1)
 _LIMIT = Integer(min=-1)
 
 _DEFAULTS = BrokerSettings()
-
-
-def _address(
-    context: click.Context, parameter: click.Parameter, text: str | None
-) -> Address | None:
-    del context, parameter
-    if text is None:
-        return None
-    found = Address.parse(text)
-    if found is None:
-        raise click.BadParameter(f"{text!r} is no address. Say HOST:PORT, as in log.example:9092.")
-    return found
 
 
 def _told(
@@ -148,7 +136,11 @@ _TOLD = [
         "The longest silence that a member of a group may ask for.",
     ),
     _told("group_size_max", _COUNT, "Members of a group."),
-    _told("node_id", Integer(0, 2**31 - 1), "The broker's number, as clients see it."),
+    _told(
+        "node_id",
+        Integer(0, 2**31 - 1),
+        "The broker's number, as clients see it. In a cluster, without it, one that is free.",
+    ),
 ]
 
 FIELDS = {setting.key: field for field, setting in _TOLD}
@@ -170,10 +162,11 @@ SERVE_SETTINGS = [
         ["--advertise"],
         metavar="HOST:PORT",
         default=None,
-        callback=_address,
+        callback=address_of,
         help="Where clients are told to connect; without it, the address that they reached.",
     ),
     *(setting for _, setting in _TOLD),
+    *CLUSTER_SETTINGS,
     Setting(
         ["--log-format"],
         type=click.Choice(tuple(FORMATS)),

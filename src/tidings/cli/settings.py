@@ -14,6 +14,8 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
+from tidings.cli.address import Address
+
 PREFIX = "TIDINGS_SERVE"
 """Variables begin with it. (With TIDINGS alone, Kubernetes would set TIDINGS_PORT beside every
 service of that name.)"""
@@ -71,6 +73,24 @@ class Setting(click.Option):
         except click.BadParameter as error:
             error.param_hint = origin(ctx, self)
             raise
+
+
+def address_of(
+    context: click.Context, parameter: click.Parameter, text: str | None
+) -> Address | None:
+    """Return the address that a setting says: a callback of click's."""
+    del context, parameter
+    if text is None:
+        return None
+    found = Address.parse(text)
+    if found is None:
+        raise click.BadParameter(f"{text!r} is no address. Say HOST:PORT, as in log.example:9092.")
+    return found
+
+
+def is_told(context: click.Context, key: str) -> bool:
+    """Whether a setting comes from somewhere, and is not its default."""
+    return context.get_parameter_source(key) is not ParameterSource.DEFAULT
 
 
 def origin(context: click.Context, setting: Setting) -> str:

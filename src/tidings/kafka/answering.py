@@ -11,7 +11,7 @@ from kio.schema.errors import ErrorCode
 from tidings.errors import InvalidRequest
 from tidings.kafka.apis import API_OF_KEY, APIS, Answer, Api, advertised
 from tidings.kafka.at_work import AtWork
-from tidings.kafka.broker import Address, Broker, Context
+from tidings.kafka.broker import Broker, Context
 from tidings.kafka.codec import (
     API_VERSIONS_KEY,
     Buffers,
@@ -24,6 +24,7 @@ from tidings.kafka.codec import (
     response_head,
 )
 from tidings.kafka.handlers import api_versions, produce_one
+from tidings.kafka.known_brokers import Address
 from tidings.kafka.settings import BrokerSettings
 
 

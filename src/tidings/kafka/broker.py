@@ -9,17 +9,10 @@ from dataclasses import dataclass, field
 from tidings.core.membership.generations import GroupLimits
 from tidings.engine.log import Log
 from tidings.kafka.coordinator import Coordinator
+from tidings.kafka.known_brokers import Address, KnownBrokers, OneBroker, group_thing
 from tidings.kafka.offset_retention import OffsetRetention
 from tidings.kafka.settings import BrokerSettings
 from tidings.ports import Clock
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where clients are told to connect."""
-
-    host: str
-    port: int
 
 
 @dataclass(slots=True)
@@ -30,6 +23,8 @@ class Broker:
     clock: Clock
     settings: BrokerSettings
     cluster_id: str
+    known: KnownBrokers | None = None
+    """Who else is there; None: nobody."""
     rng: random.Random = field(default_factory=random.SystemRandom)
     """Where ids come from."""
 
@@ -39,15 +34,28 @@ class Broker:
     groups: Coordinator = field(init=False)
     """The consumer groups."""
 
+    brokers: KnownBrokers = field(init=False)
+    """This broker and the others."""
+
     def __post_init__(self) -> None:
         settings = self.settings
+        self.brokers = self.known or OneBroker(settings.node_id)
         limits = GroupLimits(
             session_timeout_min_ms=settings.group_session_timeout_min_ms,
             session_timeout_max_ms=settings.group_session_timeout_max_ms,
             size_max=settings.group_size_max,
             initial_rebalance_delay_ms=settings.group_initial_rebalance_delay_ms,
         )
-        self.groups = Coordinator(self.log, self.clock, self.rng, limits)
+        self.groups = Coordinator(
+            self.log,
+            self.clock,
+            self.rng,
+            limits,
+            is_own=self._is_coordinator_of if self.known else None,
+        )
+
+    def _is_coordinator_of(self, group_id: str) -> bool:
+        return self.brokers.preferred(group_thing(group_id)) == self.settings.node_id
 
     async def run(self) -> None:
         """Keep going what goes on by itself, until cancelled."""

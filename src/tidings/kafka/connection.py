@@ -19,10 +19,11 @@ from typing import cast
 
 from tidings.errors import InvalidRequest
 from tidings.kafka.answering import ANSWERER, Answerer, Begun, Peer, Pending, accept
-from tidings.kafka.broker import Address, Broker
+from tidings.kafka.broker import Broker
 from tidings.kafka.codec import Buffers
 from tidings.kafka.connections import Connections, Held
 from tidings.kafka.framing import SIZE_BYTES, FrameReader
+from tidings.kafka.known_brokers import Address
 
 logger = logging.getLogger(__name__)
 

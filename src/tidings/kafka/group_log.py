@@ -73,11 +73,14 @@ class GroupLog(Protocol):
         *,
         may_move_back: bool = False,
         details: Details = ...,
+        version: int = ...,
     ) -> None:
-        """Set committed offsets."""
+        """Set committed offsets, if the document has this version."""
 
-    async def delete_offsets(self, group: str, partitions: Sequence[TopicPartition]) -> None:
-        """Forget committed offsets."""
+    async def delete_offsets(
+        self, group: str, partitions: Sequence[TopicPartition], *, version: int = ...
+    ) -> None:
+        """Forget committed offsets, if the document has this version."""
 
-    async def delete_group(self, group: str) -> bool:
-        """Forget a group; return whether there was one."""
+    async def delete_group(self, group: str, *, version: int = ...) -> bool:
+        """Forget a group, if its document has this version; return whether there was one."""

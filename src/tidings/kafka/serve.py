@@ -12,8 +12,9 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import tidings
 from tidings.clock import SystemClock
@@ -21,13 +22,18 @@ from tidings.engine.log import Log
 from tidings.engine.settings import Settings
 from tidings.errors import InvalidRequest
 from tidings.kafka.answering import ANSWERER, Answerer
-from tidings.kafka.broker import Address, Broker
+from tidings.kafka.broker import Broker
 from tidings.kafka.connections import Connections
+from tidings.kafka.known_brokers import Address
 from tidings.kafka.metrics.service import Metrics
 from tidings.kafka.server import Server, listen
 from tidings.kafka.settings import BrokerSettings
-from tidings.kafka.standalone import ENGINE, Alone, Storage, in_memory
+from tidings.kafka.standalone import ENGINE, Storage, in_memory
+from tidings.kafka.surroundings import Surround, alone
 from tidings.stores.folder import open_folder
+
+if TYPE_CHECKING:
+    from tidings.kafka.cluster.place import ClusterPlace
 
 logger = logging.getLogger(__name__)
 
@@ -54,14 +60,20 @@ class Ready:
     advertised: Address
     """Where clients are told to connect."""
     metrics: Address | None
-    data: Path | None
-    """The folder that keeps everything; None: memory."""
+    place: "Path | ClusterPlace | None"
+    """The folder that keeps everything, or the stores that do; None: memory."""
 
 
-def run(settings: BrokerSettings, data: Path | None, *, say_ready: Callable[[Ready], None]) -> None:
+def run(
+    settings: BrokerSettings,
+    place: "Path | ClusterPlace | None",
+    *,
+    say_ready: Callable[[Ready], None],
+) -> None:
     """Be a broker until SIGTERM or SIGINT; on uvloop where that is installed.
 
-    `data` is the data folder, which is made if it is not there; None: keep everything in memory.
+    `place` is the data folder, which is made if it is not there, or the stores that this broker
+    shares with others; None: keep everything in memory.
 
     Raises:
         InvalidRequest: The address cannot be listened on, or the folder is of something else.
@@ -74,7 +86,7 @@ def run(settings: BrokerSettings, data: Path | None, *, say_ready: Callable[[Rea
         advertised = Address(
             settings.advertised_host or address.host, settings.advertised_port or address.port
         )
-        say_ready(Ready(tidings.__version__, address, advertised, metrics, data))
+        say_ready(Ready(tidings.__version__, address, advertised, metrics, place))
 
     _allow_many_files(settings.connections_max)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
@@ -82,12 +94,24 @@ def run(settings: BrokerSettings, data: Path | None, *, say_ready: Callable[[Rea
     gc.freeze()
     gc.set_threshold(*GARBAGE_THRESHOLDS)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        runner.run(_open_and_serve(settings, data, say))
+        runner.run(_open_and_serve(settings, place, say))
 
 
-async def _open_and_serve(settings: BrokerSettings, data: Path | None, say_ready: SayReady) -> None:
-    async with open_folder(data, random.Random()) if data else in_memory() as storage:
-        await serve(storage, settings, say_ready=say_ready)
+async def _open_and_serve(
+    settings: BrokerSettings, place: "Path | ClusterPlace | None", say_ready: SayReady
+) -> None:
+    if place is None or isinstance(place, Path):
+        async with open_folder(place, random.Random()) if place else in_memory() as storage:
+            await serve(storage, settings, say_ready=say_ready)
+        return
+    # Takes a while, which who serves alone need not wait for.
+    from tidings.kafka.cluster.joining import check_advertised, join  # noqa: PLC0415
+    from tidings.kafka.cluster.storage import open_shared  # noqa: PLC0415
+
+    check_advertised(settings)
+    async with open_shared(place.order, place.blobs) as stores:
+        surround = partial(join, stores, place)
+        await serve(stores, settings, say_ready=say_ready, surround=surround)
 
 
 def _allow_many_files(connections_max: int) -> None:
@@ -108,7 +132,9 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return uvloop.new_event_loop
 
 
-async def serve(storage: Storage, settings: BrokerSettings, *, say_ready: SayReady) -> None:
+async def serve(
+    storage: Storage, settings: BrokerSettings, *, say_ready: SayReady, surround: Surround = alone
+) -> None:
     """Serve until SIGTERM or SIGINT; what is in flight then is answered, if it takes not long.
 
     Raises:
@@ -118,7 +144,7 @@ async def serve(storage: Storage, settings: BrokerSettings, *, say_ready: SayRea
     listening = _listen(settings.host, settings.port, "--port")
     told_to_stop = _on_signal()
     if settings.metrics_port is None:
-        async with serving(storage, settings, listening) as at_work:
+        async with serving(storage, settings, listening, surround=surround) as at_work:
             say_ready(at_work.address, None)
             await told_to_stop.wait()
         return
@@ -126,7 +152,7 @@ async def serve(storage: Storage, settings: BrokerSettings, *, say_ready: SayRea
     metrics = Metrics()
     counted = metrics.stores.around(storage)
     async with (
-        serving(counted, settings, listening, metrics.requests.answerer) as at_work,
+        serving(counted, settings, listening, metrics.requests.answerer, surround) as at_work,
         metrics.serve(metrics_listening, at_work.broker, at_work.connections) as address,
     ):
         say_ready(at_work.address, address)
@@ -147,31 +173,37 @@ async def serving(
     settings: BrokerSettings,
     listening: socket.socket,
     answerer: Answerer = ANSWERER,
+    surround: Surround = alone,
 ) -> AsyncIterator[Serving]:
     """Serve on a socket from `listen` until the block ends, and close it.
 
     What is in flight in the end is answered, if it takes no longer than `shutdown_patience_s`.
+    `surround` is what takes the broker up where it is one of several.
 
     Raises:
+        InvalidRequest, Unavailable: It was not taken up.
         Corrupt: A store holds something else than what was put there (in an exception group).
     """
+    around = await surround(settings, Address(*listening.getsockname()[:2]))
     log = Log(
         storage.order,
         storage.blobs,
-        peers=Alone(f"n{settings.node_id}"),
+        peers=around.peers,
         clock=SystemClock(),
         rng=random.Random(),
-        settings=engine_settings(settings),
+        settings=engine_settings(around.settings, around.engine),
     )
-    broker = Broker(log, SystemClock(), settings, storage.cluster_id)
+    broker = Broker(log, SystemClock(), around.settings, storage.cluster_id, around.known)
     async with asyncio.TaskGroup() as tasks:
         at_work = [
             tasks.create_task(log.run(), name="log"),
             tasks.create_task(broker.run(), name="broker"),
             tasks.create_task(_tell_when_recovered(log), name="recovery"),
         ]
+        at_work += [tasks.create_task(going) for going in around.running(log, broker)]
         server = Server(broker, tasks, answerer)
         yield Serving(broker, await server.start(listening), server.connections)
+        await around.leave()
         await server.stop()
         for task in at_work:
             task.cancel()
@@ -184,10 +216,10 @@ async def _tell_when_recovered(log: Log) -> None:
     logger.info("read the journal: %d slots, %d topics", *counts.values(), extra={"fields": counts})
 
 
-def engine_settings(settings: BrokerSettings) -> Settings:
+def engine_settings(settings: BrokerSettings, engine: Settings = ENGINE) -> Settings:
     """Return what the engine is told."""
     return replace(
-        ENGINE,
+        engine,
         retention_ms=settings.retention_ms,
         retention_bytes=settings.retention_bytes,
         retention_interval_s=settings.retention_check_interval_ms / 1000,

@@ -6,9 +6,10 @@ import socket
 from collections import Counter
 
 from tidings.kafka.answering import ANSWERER, Answerer
-from tidings.kafka.broker import Address, Broker
+from tidings.kafka.broker import Broker
 from tidings.kafka.connection import Connection
 from tidings.kafka.connections import Connections
+from tidings.kafka.known_brokers import Address
 
 logger = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from kio.schema.errors import ErrorCode
 from tidings.core.topics import Topic
 from tidings.kafka.broker import Broker, Context
 from tidings.kafka.codec import field
-from tidings.kafka.handlers.metadata import CLUSTER_OPERATIONS, LEADER_EPOCH, TOPIC_OPERATIONS
+from tidings.kafka.handlers.metadata import CLUSTER_OPERATIONS, TOPIC_OPERATIONS, partition_row
 from tidings.kafka.schema import Entity
 from tidings.kafka.topic_names import name_refusal
 
@@ -26,18 +26,19 @@ Values = dict[str, Any]
 
 
 async def describe_cluster(broker: Broker, context: Context, request: Entity) -> Values:
-    """Tell the cluster's id and its one broker."""
+    """Tell the cluster's id and its brokers."""
     endpoint_type = field(request, "endpoint_type", _ENDPOINT_BROKER)
     if endpoint_type != _ENDPOINT_BROKER:
         return _wrong_endpoint(endpoint_type)
-    node_id = broker.settings.node_id
-    listener = context.listener
     return {
         "error_code": ErrorCode.none,
         "endpoint_type": _ENDPOINT_BROKER,
         "cluster_id": broker.cluster_id,
-        "controller_id": node_id,
-        "brokers": [{"broker_id": node_id, "host": listener.host, "port": listener.port}],
+        "controller_id": broker.settings.node_id,
+        "brokers": [
+            {"broker_id": each.node_id, "host": each.host, "port": each.port, "rack": each.rack}
+            for each in broker.brokers.live(context.listener)
+        ],
         "cluster_authorized_operations": (
             CLUSTER_OPERATIONS
             if request.include_cluster_authorized_operations
@@ -122,7 +123,6 @@ def _unknown_topic(name: str) -> Values:
 
 
 def _topic(broker: Broker, name: str, topic: Topic, partitions: range) -> Values:
-    nodes = [broker.settings.node_id]
     return {
         "error_code": ErrorCode.none,
         "name": name,
@@ -130,12 +130,7 @@ def _topic(broker: Broker, name: str, topic: Topic, partitions: range) -> Values
         "topic_authorized_operations": TOPIC_OPERATIONS,
         "partitions": [
             {
-                "error_code": ErrorCode.none,
-                "partition_index": partition,
-                "leader_id": broker.settings.node_id,
-                "leader_epoch": LEADER_EPOCH,
-                "replica_nodes": nodes,
-                "isr_nodes": nodes,
+                **partition_row(broker, name, partition),
                 "eligible_leader_replicas": [],
                 "last_known_elr": [],
             }

@@ -105,7 +105,7 @@ def _check_broker(broker: Broker, name: str) -> None:
     if name != str(broker.settings.node_id):
         raise Refused(
             ErrorCode.invalid_request,
-            f"there is one broker, {broker.settings.node_id}; it cannot speak for {name!r}",
+            f"this is broker {broker.settings.node_id}; it cannot speak for {name!r}",
         )
 
 

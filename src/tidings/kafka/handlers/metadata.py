@@ -1,4 +1,7 @@
-"""Metadata: which topics exist, and that this broker leads all of their partitions.
+"""Metadata: which brokers there are, which topics, and who leads their partitions.
+
+Any broker serves any partition. The one that is called the leader is the one preferred for it, so
+that clients spread.
 
 v0: an empty list means all topics; from v1 on null does. v4: the client says whether topics may be
 created. v8 to v10: authorized operations. v10: topic ids in answers; v12: in requests, too.
@@ -14,6 +17,7 @@ from tidings.errors import TidingsError
 from tidings.kafka.broker import Broker, Context
 from tidings.kafka.codec import field
 from tidings.kafka.errors import code_of
+from tidings.kafka.known_brokers import partition_thing
 from tidings.kafka.schema import Entity
 from tidings.kafka.topic_names import name_refusal
 
@@ -37,12 +41,10 @@ async def metadata(broker: Broker, context: Context, request: Entity) -> dict[st
         known = wants_operations and topic["error_code"] == ErrorCode.none
         topic["topic_authorized_operations"] = TOPIC_OPERATIONS if known else _OPERATIONS_NOT_ASKED
     wants_cluster = field(request, "include_cluster_authorized_operations", default=False)
-    node_id = broker.settings.node_id
-    listener = context.listener
     return {
-        "brokers": [{"node_id": node_id, "host": listener.host, "port": listener.port}],
+        "brokers": [each._asdict() for each in broker.brokers.live(context.listener)],
         "cluster_id": broker.cluster_id,
-        "controller_id": node_id,
+        "controller_id": broker.settings.node_id,
         "topics": topics,
         "cluster_authorized_operations": (
             CLUSTER_OPERATIONS if wants_cluster else _OPERATIONS_NOT_ASKED
@@ -92,21 +94,25 @@ async def _topic_by_name(broker: Broker, name: str, *, may_create: bool) -> dict
     return _topic(broker, name, topic)
 
 
+def partition_row(broker: Broker, topic: str, partition: int) -> dict[str, Any]:
+    """Return who leads a partition, as Metadata and DescribeTopicPartitions tell it."""
+    leader_id = broker.brokers.preferred(partition_thing(topic, partition))
+    return {
+        "error_code": ErrorCode.none,
+        "partition_index": partition,
+        "leader_id": leader_id,
+        "leader_epoch": LEADER_EPOCH,
+        "replica_nodes": [leader_id],
+        "isr_nodes": [leader_id],
+    }
+
+
 def _topic(broker: Broker, name: str, topic: Topic) -> dict[str, Any]:
-    nodes = [broker.settings.node_id]
     return {
         "error_code": ErrorCode.none,
         "name": name,
         "topic_id": topic.topic_id,
         "partitions": [
-            {
-                "error_code": ErrorCode.none,
-                "partition_index": partition,
-                "leader_id": broker.settings.node_id,
-                "leader_epoch": LEADER_EPOCH,
-                "replica_nodes": nodes,
-                "isr_nodes": nodes,
-            }
-            for partition in range(topic.partition_count)
+            partition_row(broker, name, partition) for partition in range(topic.partition_count)
         ],
     }

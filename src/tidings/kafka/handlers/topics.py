@@ -109,7 +109,7 @@ def _partition_count(broker: Broker, topic: Entity) -> int:
     if topic.replication_factor not in (_DEFAULT, 1):
         raise Refused(
             ErrorCode.invalid_replication_factor,
-            "there is one broker, so the replication factor is 1, or -1 for the default, not "
+            "brokers keep no copies, so the replication factor is 1, or -1 for the default, not "
             f"{topic.replication_factor}",
         )
     if topic.num_partitions == _DEFAULT:
@@ -141,11 +141,12 @@ def _assigned_count(broker: Broker, topic: Entity) -> int:
 
 
 def _check_assignment(broker: Broker, broker_ids: Sequence[int]) -> None:
-    node_id = broker.settings.node_id
-    if list(broker_ids) != [node_id]:
+    """Take any one broker that is there: all serve every partition, whatever is wished."""
+    known = list(broker.brokers.node_ids)
+    if len(broker_ids) != 1 or broker_ids[0] not in known:
         raise Refused(
             ErrorCode.invalid_replica_assignment,
-            f"a partition is assigned to broker {node_id}, the only one, not to {list(broker_ids)}",
+            f"a partition is assigned to one broker of {known}, not to {list(broker_ids)}",
         )
 
 

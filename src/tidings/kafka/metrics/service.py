@@ -9,8 +9,9 @@ from contextlib import asynccontextmanager
 from tidings.clock import SystemClock
 from tidings.engine.journal import Journal
 from tidings.errors import TidingsError
-from tidings.kafka.broker import Address, Broker
+from tidings.kafka.broker import Broker
 from tidings.kafka.connections import Connections
+from tidings.kafka.known_brokers import Address
 from tidings.kafka.metrics.appends import AppendMetrics
 from tidings.kafka.metrics.exposition import CONTENT_TYPE, render
 from tidings.kafka.metrics.http import Page, http_server

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from tidings.errors import Corrupt, Unavailable
-from tidings.kafka.brokers import (
+from tidings.kafka.cluster.brokers import (
     BROKERS_MAX,
     Registration,
     Sightings,
@@ -15,8 +15,6 @@ from tidings.kafka.brokers import (
     preferred,
     registered,
 )
-
-SESSION_S = 10.0
 
 
 def broker(node_id: int, beat: int = 0, incarnation: str = "a") -> Registration:
@@ -46,21 +44,21 @@ def test_brokers_beyond_the_bound_do_not_register() -> None:
         registered(full, broker(BROKERS_MAX))
 
 
-def test_brokers_whose_beat_stands_still_die_and_come_alive_with_the_next() -> None:
-    sightings = Sightings(SESSION_S)
+def test_brokers_are_silent_while_their_beat_stands_still() -> None:
+    sightings = Sightings()
     sightings.note([broker(1), broker(2)], 0)
-    sightings.note([broker(1), broker(2, beat=1)], SESSION_S)
-    assert sightings.alive(SESSION_S) == [1, 2]
-    assert sightings.alive(SESSION_S + 1) == [2]
-    sightings.note([broker(1, incarnation="b"), broker(2, beat=1)], SESSION_S + 1)
-    assert sightings.alive(SESSION_S + 1) == [1, 2]
+    sightings.note([broker(1), broker(2, beat=1)], 10)
+    assert [sightings.silent_s(node_id, 11) for node_id in (1, 2)] == [11, 1]
+    sightings.note([broker(1, incarnation="b"), broker(2, beat=1)], 11)
+    assert [sightings.silent_s(node_id, 11) for node_id in (1, 2)] == [0, 1]
 
 
-def test_brokers_that_left_are_not_alive() -> None:
-    sightings = Sightings(SESSION_S)
-    sightings.note([broker(1), broker(2)], 0)
-    sightings.note([broker(2)], 1)
-    assert sightings.alive(1) == [2]
+def test_brokers_that_left_and_come_again_are_new() -> None:
+    sightings = Sightings()
+    sightings.note([broker(1)], 0)
+    sightings.note([], 1)
+    sightings.note([broker(1)], 2)
+    assert sightings.silent_s(1, 2) == 0
 
 
 def test_brokers_share_partitions_and_one_that_dies_moves_only_its_own() -> None:

@@ -35,6 +35,8 @@ class Registration(msgspec.Struct, frozen=True, array_like=True):
     gossip_port: int
     rack: str | None
     beat: int
+    is_serving: bool = False
+    """Whether it knows the journal; until then it has only taken its node id."""
 
 
 _decoder = msgspec.msgpack.Decoder(list[Registration])
@@ -72,10 +74,9 @@ def registered(brokers: Sequence[Registration], own: Registration) -> list[Regis
 
 
 class Sightings:
-    """When this observer last saw each broker's beat change."""
+    """Since when this observer has not seen each broker's beat change."""
 
-    def __init__(self, session_s: float) -> None:
-        self._session_s = session_s
+    def __init__(self) -> None:
         # By node id: incarnation and beat, and when these were new.
         self._seen: dict[int, tuple[str, int, float]] = {}
 
@@ -89,13 +90,9 @@ class Sightings:
             seen[broker.node_id] = former
         self._seen = seen
 
-    def alive(self, now: float) -> list[int]:
-        """Return the node ids of the brokers that are alive, in order."""
-        return sorted(
-            node_id
-            for node_id, (_, _, seen_at) in self._seen.items()
-            if now - seen_at <= self._session_s
-        )
+    def silent_s(self, node_id: int, now: float) -> float:
+        """Return since when a broker has not beaten; it is one of those that were noted last."""
+        return now - self._seen[node_id][2]
 
 
 def preferred(thing: str, node_ids: Sequence[int]) -> int:
