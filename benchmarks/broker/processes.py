@@ -16,8 +16,17 @@ def cpu_s(process_id: int) -> float:
 
 def resident_mb(process_id: int) -> float:
     """Return the resident memory of a process in megabytes."""
+    return _memory_mb(process_id, "VmRSS:")
+
+
+def most_resident_mb(process_id: int) -> float:
+    """Return the most resident memory that a process ever had, in megabytes."""
+    return _memory_mb(process_id, "VmHWM:")
+
+
+def _memory_mb(process_id: int, field: str) -> float:
     for line in Path(f"/proc/{process_id}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
+        if line.startswith(field):
             return int(line.split()[1]) / _KIB_PER_MB
     raise AssertionError("a process that runs has resident memory")
 

@@ -16,7 +16,7 @@ import fetched
 import lifetime
 import processes
 from confluent_kafka import KafkaException
-from measures import LIMITS, QUICK, SCENARIOS, Load, Running
+from measures import LIMITS, QUICK, SCENARIOS, Figures, Load, Running
 from table import Table
 
 from clients import Failed
@@ -68,8 +68,7 @@ class Benchmark:
             for name in names:
                 self._run(name, running)
             for peer_name, broker in running.items():
-                resident_mb = processes.resident_mb(broker.process_id)
-                self.table.add(peer_name, {"resident memory after all this, MB": resident_mb})
+                self.table.add(peer_name, memory_figures(broker.process_id))
 
     def _run(self, name: str, running: dict[str, Running]) -> None:
         for peer in self._each_round(name):
@@ -103,6 +102,14 @@ class Benchmark:
         except FAILURES as error:
             print(f"{column}, {scenario}: {error}", flush=True)
             self.table.add_failure(column, scenario, str(error))
+
+
+def memory_figures(process_id: int) -> Figures:
+    """Return what a broker holds after the load, and the most that it held under it."""
+    return {
+        "resident memory after all this, MB": processes.resident_mb(process_id),
+        "most resident memory under load, MB": processes.most_resident_mb(process_id),
+    }
 
 
 def main() -> None:
