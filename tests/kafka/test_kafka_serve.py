@@ -8,10 +8,11 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import apsw
 import pytest
 from broker_in_memory import read_response, request_frame
 from kio.schema.errors import ErrorCode
@@ -100,6 +101,23 @@ def test_serve_on_a_folder_in_use_says_by_whom(tmp_path: Path) -> None:
     assert f"in use by process {process.pid}" in ended.stderr
 
 
+def test_serve_on_a_damaged_folder_says_what_is_wrong_and_what_tells_more(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with serving("--data", str(data)) as (process, port), connect(port) as client:
+        assert ask(client, "metadata", 12, topics=[{"name": "news"}]).topics
+        process.terminate()
+        assert process.wait(PATIENCE_S) == 0
+    journal = apsw.Connection(str(data / "journal.sqlite"))
+    journal.execute("UPDATE slot SET entry = x'00' WHERE slot = 0")
+    journal.close()
+    command = [sys.executable, "-m", "tidings", "serve", "--port", "0", "--data", str(data)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
+    assert ended.returncode == 1
+    assert "slot 0 is damaged" in ended.stderr
+    assert f"`tidings verify {data}`" in ended.stderr
+    assert "Exception" not in ended.stderr
+
+
 def test_serve_allows_itself_more_files_than_a_shell_does() -> None:
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(256, before[1]), before[1]))
@@ -110,6 +128,41 @@ def test_serve_allows_itself_more_files_than_a_shell_does() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
     (line,) = [line for line in limits.splitlines() if line.startswith("Max open files")]
     assert int(line.split()[3]) == min(before[1], 21_000)
+
+
+IDLE_CONNECTIONS = 10_000
+BYTES_OF_AN_IDLE_CONNECTION_MAX = 8 * 1024
+
+
+@contextmanager
+def more_files() -> Iterator[int]:
+    """Have as many files as this process may; yield how many."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (before[1], before[1]))
+    try:
+        yield before[1]
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def resident_bytes(process: subprocess.Popen[str]) -> int:
+    return int(Path(f"/proc/{process.pid}/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+def test_ten_thousand_idle_clients_cost_little_and_harm_nobody() -> None:
+    with more_files() as files_max, serving() as (process, port), ExitStack() as stack:
+        before = resident_bytes(process)
+        # Where a process may have fewer files, there are fewer clients.
+        count = min(IDLE_CONNECTIONS, files_max - 1000)
+        idle = [stack.enter_context(connect(port)) for _ in range(count)]
+        for each in idle[::2]:
+            each.sendall(b"\0\0\1\0a")
+        with connect(port) as client:
+            assert ask(client, "metadata", 12, topics=[{"name": "news"}]).topics
+        assert ask(idle[1], "api_versions", 3).error_code == 0
+        assert resident_bytes(process) - before < count * BYTES_OF_AN_IDLE_CONNECTION_MAX
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(PATIENCE_S) == 0
 
 
 def test_engine_is_told_how_long_records_are_kept() -> None:

@@ -18,6 +18,7 @@ from tidings.engine.log import Log
 from tidings.engine.settings import Settings
 from tidings.errors import Unavailable
 from tidings.ports import AppendOutcome
+from tidings.stores.files import layout
 from tidings.stores.files.blob_files import BlobFiles, check_blob_file
 from tidings.stores.folder import open_folder
 from tidings.stores.memory import MemoryBlobStore, MemoryOrderStore
@@ -189,6 +190,24 @@ def test_damaged_segment_costs_the_small_batches_of_its_page(path: Path) -> None
     assert lost[0][0] == 0
     assert 200 < lost[-1][1] < 256
     assert all("segment/0" in reason for _, _, reason in lost)
+
+
+def test_damaged_segment_costs_only_what_lies_in_the_damaged_block(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = BlobFiles(path / "blobs")
+    blobs = {name: files.get(name) for name in map(check_blob_file, files.paths())}
+    # A block that holds some forty of these small batches.
+    monkeypatch.setattr(layout, "BLOCK_BYTES", 400)
+    for name, data in blobs.items():
+        assert data is not None
+        files.delete(name)
+        files.put(name, data)
+    assert verify_folder(path).is_sound
+    flip(blob_file(path, "segment/0"))
+    ((first, last, reason),) = verify_folder(path).lost[SMALL]
+    assert "segment/0" in reason
+    assert 200 < first < last < 256
 
 
 def test_damaged_slot_after_the_checkpoint_stops_the_fold(path: Path) -> None:

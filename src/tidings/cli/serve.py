@@ -1,5 +1,6 @@
 """The broker."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -9,7 +10,7 @@ from tidings.cli.cluster_settings import cluster_place
 from tidings.cli.logs import logs, say_line
 from tidings.cli.serve_settings import FIELDS, SERVE_SETTINGS
 from tidings.cli.settings import PREFIX, config_option, origin, settings_of
-from tidings.errors import InvalidRequest, TidingsError
+from tidings.errors import Corrupt, InvalidRequest, TidingsError
 from tidings.kafka import serve as broker
 from tidings.kafka.known_brokers import Address
 from tidings.kafka.settings import BrokerSettings
@@ -41,7 +42,26 @@ def serve(context: click.Context, /, *, config: Path | None, **values: object) -
         known, unknown = group.split(TidingsError)
         if known is None or unknown is not None:
             raise
-        raise click.ClickException(f"The broker had to stop: {known.exceptions}") from group
+        raise click.ClickException(f"The broker had to stop: {_reasons(known, place)}") from group
+
+
+def _reasons(group: BaseExceptionGroup[TidingsError], place: object) -> str:
+    """Say why the broker stopped, and what helps to know more."""
+    reasons = list(_leaves(group))
+    text = "; ".join(dict.fromkeys(str(each) for each in reasons))
+    if not isinstance(place, Path) or not any(isinstance(each, Corrupt) for each in reasons):
+        return text
+    return f"{text}. `tidings verify {place}` tells what is damaged, and which records that costs."
+
+
+def _leaves(
+    error: TidingsError | BaseExceptionGroup[TidingsError],
+) -> Iterator[TidingsError]:
+    if isinstance(error, BaseExceptionGroup):
+        for each in error.exceptions:
+            yield from _leaves(each)
+    else:
+        yield error
 
 
 serve.params[:] = [config_option(), *SERVE_SETTINGS]

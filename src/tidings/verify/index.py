@@ -142,7 +142,8 @@ class _Walk:
         where = entry.where
         if isinstance(where, InBlob):
             self.named[where.name] = None
-            return self._problem_of(where.name)
+            # In a blob that is damaged somewhere, the rest can still be read.
+            return self._problem_of(where.name) and self._find_problem_of_part(where)
         if where.slot not in self._journal.entries:
             return f"slot {where.slot} is missing or damaged"
         return ""
@@ -153,6 +154,15 @@ class _Walk:
             return "" if self._files.get(name) is not None else f"blob {name} is missing"
         except Corrupt as error:
             return str(error)
+
+    def _find_problem_of_part(self, part: InBlob) -> str:
+        try:
+            data = self._files.get_range(part.name, part.position, part.size_bytes)
+        except Corrupt as error:
+            return str(error)
+        if data is None:
+            return f"blob {part.name} is missing"
+        return "" if len(data) == part.size_bytes else f"blob {part.name} is too short"
 
     def _read_page(self, number: int) -> Page | str:
         name = page_blob(number)

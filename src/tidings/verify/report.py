@@ -38,10 +38,10 @@ class Report:
                 f"LOST     {topic} {partition}: offsets {first} to {last}: {reason}"
                 for first, last, reason in ranges
             ]
-        verdict = "sound" if self.is_sound else f"{len(self.damages)} damages"
+        verdict = "sound" if self.is_sound else f"damaged in {len(self.damages)} places"
         read = (
             f"{self.slot_count} slots, {self.blob_count} blobs and the index of"
             f" {self.partition_count} partitions were read"
         )
-        orphans = f"; {self.orphan_count} blobs are named by nothing" if self.orphan_count else ""
+        orphans = f"; named by nothing: {self.orphan_count} blobs" if self.orphan_count else ""
         return [*found, f"{verdict}: {read}{orphans}"]
