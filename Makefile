@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: clients run challenge chaos docs fuzz growth matrix bench bench-broker sim sim-mutants setup test lint types imports unit format lock clean
+.PHONY: clients run challenge chaos chaos-cluster docs fuzz growth matrix bench bench-broker sim sim-mutants setup test lint types imports unit format lock clean
 
 run: setup  ## a broker on 127.0.0.1:9092, with its data in ./tidings-data
 	$(BIN)/tidings serve $(OPTIONS)
@@ -17,6 +17,12 @@ challenge: setup  ## the kafka workload on real node processes
 
 chaos: setup  ## real clients on a broker that is killed again and again; some minutes
 	$(BIN)/python tests/chaos/chaos_run.py $(OPTIONS)
+
+MINUTES := 60
+
+chaos-cluster: setup  ## real clients on three brokers, with everything below them, under faults; an hour
+	tests/servers/install_from_debian
+	PYTHONPATH=tests/servers $(BIN)/python tests/chaos/cluster_run.py --minutes $(MINUTES) $(OPTIONS)
 
 docs: setup  ## the pages that are written from code, and all pages as a site; a broken link is an error
 	$(BIN)/python -m tidings.kafka.support > docs/kafka-support.md

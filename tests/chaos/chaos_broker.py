@@ -1,7 +1,6 @@
 """A broker as a process that can be killed at any moment, and started again."""
 
 import os
-import re
 import select
 import signal
 import socket
@@ -54,8 +53,11 @@ class BrokerProcess:
         self._said = b""
 
     def start(self) -> None:
-        """Start it; it is not ready yet."""
+        """Start it, also after it ended by itself; it is not ready yet."""
         self._said = b""
+        if self._process is not None:
+            with self._process:
+                pass  # It has ended; its output is closed.
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 self._command, stdout=subprocess.PIPE, stderr=log, env=self._environment
@@ -65,14 +67,14 @@ class BrokerProcess:
         """Wait until it is ready, or has ended, but no longer than so many seconds."""
         process = self._running()
         assert process.stdout is not None
-        while select.select([process.stdout], [], [], seconds)[0]:
+        while b"listens on" not in self._said:
+            if not select.select([process.stdout], [], [], seconds)[0]:
+                return False
             more = os.read(process.stdout.fileno(), 65536)
             self._said += more
-            if re.search(rb"listens on", self._said):
-                return True
             if not more:
                 return False
-        return False
+        return True
 
     def exit_status(self) -> int | None:
         """Return how it ended by itself; None while it runs."""

@@ -8,7 +8,7 @@ import logging
 import threading
 import time
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any, NamedTuple
 
@@ -108,8 +108,21 @@ def to_message(value: bytes | None) -> Json:
 class ProducerClient:
     """Produces to the partitions of one topic."""
 
-    def __init__(self, work: Work, topic: str, rng: Random, rate: float, life_s: float) -> None:
-        """About `rate` records a second; after `life_s` the producer is closed for a new one."""
+    def __init__(
+        self,
+        work: Work,
+        topic: str,
+        rng: Random,
+        rate: float,
+        life_s: float,
+        *,
+        open_: Callable[[Work, str, int], Any] | None = None,
+    ) -> None:
+        """About `rate` records a second; after `life_s` the producer is closed for a new one.
+
+        `open_` is what makes producers, `open_producer` or what does as it does.
+        """
+        self._open = open_ or open_producer
         self._work = work
         self._topic = topic
         self._rng = rng
@@ -120,16 +133,14 @@ class ProducerClient:
     def run(self) -> None:
         """Produce until told to stop; then wait for what is on its way."""
         while not self._work.stop.is_set():
-            settings = {**_settings(self._work), **_PRODUCERS[self._topic]}
-            settings["request.timeout.ms"] = self._work.answer_ms
-            producer = Producer({**settings, "linger.ms": self._rng.choice([0, 5])})
+            producer = self._open(self._work, self._topic, self._rng.choice([0, 5]))
             self._produce(producer, time.perf_counter() + self._life_s * self._rng.random() * 2)
             producer.flush(PATIENCE_S)
             if len(self._idle) < SLOTS:
                 self._work.recorder.complain(f"a producer to {self._topic} got no answer")
                 return
 
-    def _produce(self, producer: Producer, end_s: float) -> None:
+    def _produce(self, producer: Any, end_s: float) -> None:
         while not self._work.stop.is_set() and time.perf_counter() < end_s:
             for _ in range(self._rng.randint(1, max(1, len(self._idle)))):
                 if self._idle:
@@ -140,7 +151,7 @@ class ProducerClient:
             while producer.poll(0.005) or time.perf_counter() < resume_s:
                 pass
 
-    def _send(self, producer: Producer) -> None:
+    def _send(self, producer: Any) -> None:
         recorder = self._work.recorder
         process, message = self._idle.pop(), recorder.new_message()
         partition = self._rng.randrange(PARTITIONS)
@@ -160,6 +171,12 @@ class ProducerClient:
         recorder.note("invoke", process, "send", [["send", key, message]])
         value = to_value(message, size)
         producer.produce(self._topic, value, partition=partition, on_delivery=delivered)
+
+
+def open_producer(work: Work, topic: str, linger_ms: int) -> Producer:
+    """Return a producer that does as those to this topic do."""
+    settings = {**_settings(work), **_PRODUCERS[topic], "request.timeout.ms": work.answer_ms}
+    return Producer({**settings, "linger.ms": linger_ms})
 
 
 class _Polls:
@@ -213,7 +230,15 @@ _NEVER = ("_AUTO_OFFSET_RESET", "OFFSET_OUT_OF_RANGE", "CORRUPT_MESSAGE", "_BAD_
 class ReaderClient:
     """Reads all partitions; now and then again, from somewhere before."""
 
-    def __init__(self, work: Work, rng: Random, life_s: float) -> None:
+    def __init__(
+        self,
+        work: Work,
+        rng: Random,
+        life_s: float,
+        open_: Callable[[Work], Any] | None = None,
+    ) -> None:
+        """`open_` is what makes consumers, `open_reader` or what does as it does."""
+        self._open = open_ or open_reader
         self._work = work
         self._rng = rng
         self._life_s = life_s
@@ -225,7 +250,7 @@ class ReaderClient:
             self._read(time.perf_counter() + self._life_s * self._rng.random() * 2)
 
     def _read(self, end_s: float) -> None:
-        consumer = _open(self._work, "readers", {"auto.offset.reset": "error"})
+        consumer = self._open(self._work)
         starts = {key: self._rng.randint(0, self._polls.next.get(key, 0)) for key in KEYS}
         places = [TopicPartition(*key, start) for key, start in starts.items()]
         consumer.assign(places)
@@ -236,6 +261,11 @@ class ReaderClient:
                 self._polls.add(record)
             self._polls.end()
         consumer.close()
+
+
+def open_reader(work: Work) -> Consumer:
+    """Return a consumer that reads where it is told to."""
+    return _open(work, "readers", {"auto.offset.reset": "error"})
 
 
 class MemberClient:
@@ -329,7 +359,7 @@ def ask_committed(recorder: Recorder, consumer: Consumer, patience_s: float) -> 
 def read_everything(work: Work) -> None:
     """Read all partitions from their beginning to their end, as a new process."""
     recorder = work.recorder
-    consumer = _open(work, "readers", {"auto.offset.reset": "error"})
+    consumer = open_reader(work)
     places = [TopicPartition(*key, OFFSET_BEGINNING) for key in KEYS]
     ends = {
         key: consumer.get_watermark_offsets(TopicPartition(*key), timeout=PATIENCE_S)[1]

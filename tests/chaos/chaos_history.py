@@ -7,6 +7,7 @@ The events of clients are those of `tidings.checker.history`, with a key for eac
     commit     a client's      {key: offset}; its outcome is the event's type
     committed  a client's      when ok: {key: offset}, as a client was told
     kill       "nemesis"       when, as `chaos_run` has it
+    start-fault, stop-fault    as `cluster_figures` has it
     complaint  "nemesis"       what no client should ever see
 
 A member of a group is another process after each assignment, which it notes as `subscribe`; one

@@ -2,7 +2,8 @@
 
 - A producer that is not idempotent but tries again may store a record more than once. Each copy is
   an attempt of which the producer was not told, and enters the history as a send whose outcome is
-  unknown. An attempt is lost only with the broker: there are no more copies than kills.
+  unknown. An attempt is lost only with the broker: there are no more copies than kills. Or, in a
+  cluster, with a fault: there are copies only of what was on its way then, or shortly after.
 - An offset that was committed does not go back: neither as clients are told, nor as the members of
   the group begin to read.
 - Every send of a producer that does not give up is acknowledged in the end.
@@ -13,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from chaos_history import NEMESIS
+from cluster_figures import Period, faults
 
 from tidings.checker.history import Event
 from tidings.checker.kafka import check
@@ -28,6 +30,9 @@ RETRYING = "retrying"
 
 ONCE = "once"
 """… and from those that try once."""
+
+RECOVERY_S = 30.0
+"""So long after a fault in a cluster a request may get no answer, and be sent again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +97,7 @@ def _explain_copies(
 ) -> tuple[dict[int, list[str]], list[str]]:
     """Return the attempts by the place where their send was invoked, and what is wrong."""
     kills = [place for place, event in enumerate(history) if event.f == "kill"]
+    disturbances = faults(history)
     findings = []
     attempts: dict[int, list[str]] = {}
     for operation in operations:
@@ -101,12 +107,18 @@ def _explain_copies(
                 continue
             attempts[operation.invoked_at] = [name for name in names.values() if name]
             times = sum(operation.invoked_at < kill < operation.completed_at for kill in kills)
-            if len(names) > 1 + times:
+            if len(names) > 1 + times and not _is_disturbed(operation, disturbances):
                 findings.append(
                     f"copies: message {batch.messages[0]} of {key} is at {len(names)} offsets, "
                     f"{', '.join(map(str, names))}, with {times} kills between"
                 )
     return attempts, findings
+
+
+def _is_disturbed(operation: Operation, disturbances: Sequence[Period]) -> bool:
+    """Whether there was a fault of a cluster while a send was on its way, or shortly before."""
+    begin_s = operation.invocation.time / 1e9 - RECOVERY_S
+    return any(each.overlaps(begin_s, operation.completion.time / 1e9) for each in disturbances)
 
 
 def _copies(operations: Sequence[Operation]) -> dict[Place, dict[int, str]]:

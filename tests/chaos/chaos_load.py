@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from random import Random
@@ -36,11 +36,11 @@ class Load:
 
 
 @contextmanager
-def at_work(work: Work, load: Load) -> Iterator[None]:
-    """Let clients work; then tell them to stop, and give them time to finish."""
+def at_work(work: Work, load: Load, others: Sequence[Client] = ()) -> Iterator[None]:
+    """Let clients work, also others; then tell them to stop, and give them time to finish."""
     threads = [
         threading.Thread(target=_let_work, args=[client, work.recorder], daemon=True)
-        for client in _clients(work, load)
+        for client in (*_clients(work, load), *others)
     ]
     for thread in threads:
         thread.start()

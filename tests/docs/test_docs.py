@@ -99,9 +99,10 @@ def check_make(arguments: list[str]) -> None:
     for argument in arguments:
         variable, is_set, value = argument.partition("=")
         if is_set:
-            assert variable == "OPTIONS"
-            command = "serve" if "run" in arguments else "challenge"
-            check_tidings([command, *shlex.split(value)])
+            assert f"$({variable})" in text_of("Makefile")
+            if variable == "OPTIONS":
+                command = "serve" if "run" in arguments else "challenge"
+                check_tidings([command, *shlex.split(value)])
         else:
             assert argument in targets
 
