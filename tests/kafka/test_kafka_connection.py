@@ -206,9 +206,15 @@ def test_unknown_version_of_api_versions_is_answered_in_version_0_with_the_range
     play(act)
 
 
-@pytest.mark.parametrize("error", [ZeroDivisionError(), Unavailable("a handler let it through")])
-def test_bug_in_a_handler_closes_the_connection_and_is_logged(
-    error: Exception, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (ZeroDivisionError(), "a metadata request failed"),
+        (Unavailable("no answer"), "a metadata request cannot be answered: no answer"),
+    ],
+)
+def test_request_that_a_handler_cannot_answer_closes_the_connection_and_is_logged(
+    error: Exception, told: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def broken(*_: Any) -> Answer:
         raise error
@@ -223,7 +229,7 @@ def test_bug_in_a_handler_closes_the_connection_and_is_logged(
         assert other.state == "open"
 
     play(act)
-    assert "a metadata request failed" in caplog.text
+    assert told in caplog.text
 
 
 # The end ------------------------------------------------------------------------------------------

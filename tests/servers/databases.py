@@ -103,6 +103,13 @@ class Server:
             while any(map(_is_alive, family)):
                 time.sleep(_LOOK_AGAIN_S)
 
+    def stop(self) -> None:
+        """Tell it to end, and wait until it has."""
+        assert self._process is not None
+        self._process.terminate()
+        self._process.wait(START_TIMEOUT_S)
+        self._process = None
+
     def pause(self) -> None:
         """Let it hang: connections stay open, nothing is answered from now on."""
         assert self._process is not None

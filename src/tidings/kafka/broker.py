@@ -2,17 +2,24 @@
 
 import asyncio
 import itertools
+import logging
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from tidings.core.membership.generations import GroupLimits
 from tidings.engine.log import Log
+from tidings.errors import Unavailable
 from tidings.kafka.coordinator import Coordinator
 from tidings.kafka.known_brokers import Address, KnownBrokers, OneBroker, group_thing
 from tidings.kafka.offset_retention import OffsetRetention
 from tidings.kafka.settings import BrokerSettings
 from tidings.ports import Clock
+
+logger = logging.getLogger(__name__)
+
+CATCH_UP_PATIENCE_S = 2.0
+"""How long metadata waits for an order store that does not answer."""
 
 
 @dataclass(slots=True)
@@ -56,6 +63,22 @@ class Broker:
 
     def _is_coordinator_of(self, group_id: str) -> bool:
         return self.brokers.preferred(group_thing(group_id)) == self.settings.node_id
+
+    async def catch_up(self) -> None:
+        """Know what was settled by now; go on with what is known if the order store says nothing.
+
+        For what clients ask again anyway. Before the journal was read once, this waits for that.
+        """
+        if self.known is None:
+            # Nobody else writes, so that this asks nobody.
+            await self.log.barrier()
+            return
+        await self.log.journal.recovered.wait()
+        try:
+            async with asyncio.timeout(CATCH_UP_PATIENCE_S):
+                await self.log.barrier()
+        except (Unavailable, TimeoutError) as error:
+            logger.info("answered with what was known: %s", str(error) or "no answer in time")
 
     async def run(self) -> None:
         """Keep going what goes on by itself, until cancelled."""

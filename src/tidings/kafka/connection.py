@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import cast
 
-from tidings.errors import InvalidRequest
+from tidings.errors import InvalidRequest, Unavailable
 from tidings.kafka.answering import ANSWERER, Answerer, Begun, Peer, Pending, accept
 from tidings.kafka.broker import Broker
 from tidings.kafka.codec import Buffers
@@ -235,6 +235,11 @@ class Connection(asyncio.Protocol):
     def _fail(self, slot: _Slot, error: Exception) -> None:
         if isinstance(error, InvalidRequest):
             self._refuse(error)
+            return
+        if isinstance(error, Unavailable):
+            # Clients connect again, and may reach a broker that can answer.
+            logger.warning("a %s request cannot be answered: %s", slot.pending.api.module, error)
+            self.abort()
             return
         # A bug must not take the broker down, nor show the client more than a closed door.
         logger.error("a %s request failed", slot.pending.api.module, exc_info=error)

@@ -70,7 +70,7 @@ class _Place(NamedTuple):
 async def describe_topic_partitions(broker: Broker, context: Context, request: Entity) -> Values:
     """Tell partitions of topics, all or those that are named, from the cursor on."""
     del context
-    await broker.log.barrier()
+    await broker.catch_up()
     names = sorted({topic.name for topic in request.topics} or broker.log.state.topics)
     start = _Place("", 0)
     if request.cursor is not None:

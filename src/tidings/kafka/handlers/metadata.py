@@ -53,7 +53,7 @@ async def metadata(broker: Broker, context: Context, request: Entity) -> dict[st
 
 
 async def _topics(broker: Broker, context: Context, request: Entity) -> list[dict[str, Any]]:
-    await broker.log.barrier()
+    await broker.catch_up()
     if request.topics is None or (context.api_version == 0 and not request.topics):
         known = broker.log.state.topics
         return [_topic(broker, name, known[name]) for name in sorted(known)]

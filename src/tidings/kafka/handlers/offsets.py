@@ -11,7 +11,7 @@ from typing import Any
 from kio.schema.errors import ErrorCode
 
 from tidings.core.membership.messages import GroupError
-from tidings.errors import TidingsError
+from tidings.errors import TidingsError, Unavailable
 from tidings.kafka.broker import Broker, Context
 from tidings.kafka.codec import field
 from tidings.kafka.group_errors import code_of_failure, code_of_refusal
@@ -128,11 +128,36 @@ def _committed(broker: Broker, topic: Entity, codes: Codes) -> dict[str, Any]:
 
 async def offset_fetch(broker: Broker, context: Context, request: Entity) -> dict[str, Any]:
     """Return committed offsets. v2: of all topics. v8: of several groups. v10: topics by id."""
-    await broker.log.barrier()
+    try:
+        await broker.log.barrier()
+    except Unavailable as error:
+        return _not_fetched(context, request, code_of_failure(error))
     if context.api_version >= 8:
         groups = [_fetch(broker, context, group) for group in request.groups]
         return {"groups": groups}
     return _fetch(broker, context, request)
+
+
+def _not_fetched(context: Context, request: Entity, code: ErrorCode) -> dict[str, Any]:
+    if context.api_version >= 8:
+        return {"groups": [_failed(group, code) for group in request.groups]}
+    return _failed(request, code)
+
+
+def _failed(group: Entity, code: ErrorCode) -> dict[str, Any]:
+    """Say of everything that was asked that it cannot be told now; v1 has no place but these."""
+    return {
+        "group_id": group.group_id,
+        "error_code": code,
+        "topics": [
+            {
+                "name": field(topic, "name", None),
+                "topic_id": field(topic, "topic_id", None),
+                "partitions": [_offset(index, None, code) for index in topic.partition_indexes],
+            }
+            for topic in group.topics or ()
+        ],
+    }
 
 
 def _fetch(broker: Broker, context: Context, group: Entity) -> dict[str, Any]:

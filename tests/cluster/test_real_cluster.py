@@ -1,0 +1,175 @@
+"""Three brokers as processes on real stores: killed, restarted, paused, without their stores."""
+
+import os
+from collections.abc import Iterator
+from itertools import count
+
+import pytest
+from confluent_kafka import KafkaError, Producer
+from fetched import Missing
+from real_cluster import (
+    BROKERS,
+    PARTITIONS,
+    PATIENCE_S,
+    Load,
+    Member,
+    RealCluster,
+    cluster_on,
+    committed,
+    coordinator_of,
+    create_topic,
+    leaders_known_by,
+    leaders_of,
+    numbers,
+    quiet,
+    read_all,
+    read_known,
+    until,
+)
+
+pytestmark = pytest.mark.real
+
+LARGE = bytes(200_000)
+"""Too large for an entry of either store."""
+
+RETRIABLE = (KafkaError.REQUEST_TIMED_OUT, KafkaError.KAFKA_STORAGE_ERROR)
+"""What clients with their defaults try again."""
+
+_topic_numbers = count()
+
+
+@pytest.fixture(scope="module", params=["postgres", "etcd and s3"])
+def cluster(request: pytest.FixtureRequest) -> Iterator[RealCluster]:
+    running = cluster_on(request.param)
+    try:
+        found = running.__enter__()
+    except Missing as missing:
+        if os.environ.get("CI") == "true":
+            raise
+        pytest.skip(str(missing))
+    try:
+        yield found
+    finally:
+        running.__exit__(None, None, None)
+
+
+@pytest.fixture
+def topic(cluster: RealCluster) -> str:
+    """Return the name of a new topic."""
+    until(lambda: len(leaders_known_by(cluster.brokers[0])) == BROKERS)
+    name = f"news-{next(_topic_numbers)}"
+    create_topic(cluster, name)
+    return name
+
+
+def test_cluster_clients_spread_and_read_on_each_broker_what_was_written_on_any(
+    cluster: RealCluster, topic: str
+) -> None:
+    assert len(dict.fromkeys(leaders_of(cluster, topic).values())) > 1
+    with Load(cluster, topic).running() as load:
+        load.await_more()
+    assert load.failures == []
+    for broker in cluster.brokers:
+        assert numbers(read_all(broker.address, topic)) == numbers(load.acknowledged)
+
+
+def test_cluster_goes_on_without_a_broker_that_was_killed(cluster: RealCluster, topic: str) -> None:
+    victim = cluster.brokers[1]
+    with Load(cluster, topic, is_idempotent=True).running() as load:
+        load.await_more()
+        victim.kill()
+        until(lambda: len(leaders_known_by(cluster.brokers[0])) == BROKERS - 1)
+        load.await_more()
+        victim.start()
+        load.await_more()
+        until(lambda: len(leaders_known_by(cluster.brokers[0])) == BROKERS)
+    assert load.failures == []
+    assert numbers(read_all(cluster.bootstrap, topic)) == numbers(load.acknowledged)
+
+
+def test_cluster_is_restarted_broker_by_broker_without_a_failed_produce(
+    cluster: RealCluster, topic: str
+) -> None:
+    with Load(cluster, topic).running() as load:
+        for broker in cluster.brokers:
+            load.await_more()
+            broker.stop()
+            broker.start()
+    assert load.failures == []
+    until(lambda: len(leaders_known_by(cluster.brokers[0])) == BROKERS)
+    assert {*read_all(cluster.bootstrap, topic)} == {*load.acknowledged}
+
+
+@pytest.mark.parametrize("fault", ["kill", "pause"])
+def test_group_goes_on_with_another_coordinator(
+    cluster: RealCluster, topic: str, fault: str
+) -> None:
+    group = f"group of {topic}"
+    with (
+        Member(cluster, topic, group).running() as first,
+        Member(cluster, topic, group).running() as second,
+    ):
+        with Load(cluster, topic, is_idempotent=True).running() as load:
+            until(lambda: first.values and second.values)
+            victim = cluster.broker_at(coordinator_of(cluster, group))
+            until(lambda: len(committed(cluster, group, topic)) == PARTITIONS)
+            before = committed(cluster, group, topic)
+            victim.kill() if fault == "kill" else victim.pause()
+            others = [broker for broker in cluster.brokers if broker is not victim]
+            until(lambda: len(leaders_known_by(others[0])) == BROKERS - 1)
+            until(lambda: has_moved_on(cluster, group, topic, before))
+            after = committed(cluster, group, topic)
+            victim.start() if fault == "kill" else victim.resume()
+            until(lambda: len(leaders_known_by(others[0])) == BROKERS)
+            until(lambda: has_moved_on(cluster, group, topic, after))
+        until(lambda: {*load.acknowledged} <= {*first.values, *second.values})
+    assert load.failures == []
+
+
+def has_moved_on(cluster: RealCluster, group: str, topic: str, before: dict[int, int]) -> bool:
+    """Whether a group has committed more in each partition; it must never have gone back."""
+    now = committed(cluster, group, topic)
+    assert all(now[name] >= offset for name, offset in before.items()), f"{before} {now}"
+    return all(now[partition] > offset for partition, offset in before.items())
+
+
+@pytest.mark.parametrize("store", ["order", "blobs"])
+@pytest.mark.parametrize("fault", ["kill", "pause"])
+def test_cluster_without_a_store_refuses_for_now_reads_what_it_has_and_recovers(
+    cluster: RealCluster, topic: str, store: str, fault: str
+) -> None:
+    server = cluster.order if store == "order" else cluster.blobs
+    if store == "blobs" and server is cluster.order:
+        pytest.skip("it is both stores, and was tried as the other one")
+    with Load(cluster, topic).running() as load:
+        load.await_more()
+    server.kill() if fault == "kill" else server.pause()
+    try:
+        refusal = refusal_of(cluster, topic)
+        assert refusal is not None
+        assert refusal.code() in RETRIABLE, refusal
+        known = read_known(cluster.bootstrap, topic, len(load.acknowledged))
+        assert {*known} >= {*load.acknowledged}
+        assert cluster.is_ready(0) == (server is not cluster.order)
+    finally:
+        server.start() if fault == "kill" else server.resume()
+    until(lambda: refusal_of(cluster, topic) is None)
+    until(lambda: all(map(cluster.is_ready, range(BROKERS))))
+
+
+def refusal_of(cluster: RealCluster, topic: str) -> KafkaError | None:
+    """Append a record that is too large for an entry, without repeating; return what is said."""
+    producer = Producer(
+        quiet(
+            {
+                "bootstrap.servers": cluster.bootstrap,
+                "retries": 0,
+                "request.timeout.ms": 5_000,
+                "message.timeout.ms": 20_000,
+            }
+        )
+    )
+    said: list[KafkaError | None] = []
+    producer.produce(topic, LARGE, on_delivery=lambda error, _: said.append(error))
+    assert producer.flush(PATIENCE_S) == 0
+    return said[0]
