@@ -34,9 +34,10 @@ docs: setup  ## the pages that are written from code, and all pages as a site; a
 
 FUZZ_INPUTS := 200000
 
-fuzz: setup  ## hostile bytes on the broker's connection, guided by coverage
+fuzz: setup  ## hostile bytes on the broker's connection and in record batches, guided by coverage
 	$(BIN)/python -m pip install --quiet "atheris>=2.3"
 	$(BIN)/python tests/fuzz/connection.py -runs=$(FUZZ_INPUTS)
+	$(BIN)/python tests/fuzz/batches.py -runs=$(FUZZ_INPUTS)
 
 matrix: setup  ## every correct design under every latency and fault; about half an hour
 	$(BIN)/python benchmarks/matrix.py $(OPTIONS)
