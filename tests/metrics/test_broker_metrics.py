@@ -10,12 +10,21 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from random import Random
 from typing import NamedTuple
 
 import pytest
 from confluent_kafka import Consumer, Producer
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
+
+from tidings.kafka.cluster.brokers import CELL, Registration, encode_brokers
+from tidings.kafka.cluster.metrics import families
+from tidings.kafka.cluster.registry import Registry
+from tidings.kafka.cluster.settings import RegistrySettings
+from tidings.kafka.metrics.exposition import render
+from tidings.stores.memory import MemoryOrderStore
+from tidings.testing.loop import run
 
 pytestmark = pytest.mark.real
 
@@ -91,6 +100,31 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Metric]:
         return scrape(served)
 
 
+@pytest.fixture(scope="module")
+def exported_in_a_cluster(exported: dict[str, Metric]) -> dict[str, Metric]:
+    """Return what a broker among others exports as well."""
+    brokers = [
+        Registration(number, f"life {number}", "h", 1, "h", 2, None, 0, is_serving=True)
+        for number in (1, 2)
+    ]
+
+    async def main() -> bytes:
+        order = MemoryOrderStore()
+        registry = Registry(
+            order,
+            brokers[0],
+            Random("metrics"),
+            settings=RegistrySettings(),
+            is_linked=lambda _: True,
+        )
+        await order.swap_cell(CELL, None, encode_brokers(brokers))
+        await registry.look()
+        return render(families(registry, [2]))
+
+    text = run(main()).decode()
+    return exported | {one.name: one for one in text_string_to_metric_families(text)}
+
+
 def value(metric: Metric, **labels: str) -> float:
     (found,) = [one.value for one in metric.samples if one.labels == labels]
     return float(found)
@@ -137,11 +171,11 @@ def exported_names(exported: dict[str, Metric]) -> dict[str, str]:
 
 
 def test_page_lists_every_metric_that_is_exported_with_its_kind(
-    exported: dict[str, Metric],
+    exported_in_a_cluster: dict[str, Metric],
 ) -> None:
     # Exported only after a checkpoint.
     sometimes = {"tidings_checkpoint_timestamp_seconds": "gauge"}
-    assert table() == {**exported_names(exported), **sometimes}
+    assert table() == {**exported_names(exported_in_a_cluster), **sometimes}
 
 
 def queries() -> list[str]:
@@ -157,8 +191,9 @@ def labels_of(metric: Metric) -> set[str]:
 
 @pytest.mark.parametrize("query", queries())
 def test_query_of_the_dashboard_asks_for_what_is_exported(
-    exported: dict[str, Metric], query: str
+    exported_in_a_cluster: dict[str, Metric], query: str
 ) -> None:
+    exported = exported_in_a_cluster
     names = re.findall(r"\b(?:tidings|process)_\w+", query)
     assert names
     known: set[str] = set()

@@ -16,6 +16,7 @@ sys.modules.setdefault("hypothesis", None)  # type: ignore[arg-type] # as import
 _COMMANDS = {
     "challenge": "challenge",
     "check": "challenge",
+    "cluster": "cluster",
     "consume": "consume",
     "groups": "groups",
     "maelstrom": "maelstrom",

@@ -1,4 +1,4 @@
-"""Reads a broker's metrics page."""
+"""Reads the pages that a broker has for operators."""
 
 import http.client
 import re
@@ -28,8 +28,15 @@ Page = Mapping[str, list[Sample]]
 """Samples by the name of their series."""
 
 
-def read_page(url: str) -> Page:
-    """Fetch and read a page of metrics.
+class Answer(NamedTuple):
+    """What a broker says on a page."""
+
+    is_ok: bool
+    text: str
+
+
+def ask_page(url: str) -> Answer:
+    """Fetch a page.
 
     Raises:
         InvalidRequest: The URL is not one of HTTP.
@@ -45,13 +52,23 @@ def read_page(url: str) -> Page:
         body = response.read(PAGE_BYTES_MAX)
     except (OSError, http.client.HTTPException) as error:
         raise Unavailable(
-            f"no metrics at {url}: {error}. Start the broker with --metrics-port."
+            f"no answer from {url}: {error}. Start the broker with --metrics-port."
         ) from error
     finally:
         connection.close()
-    if response.status != _OK:
-        raise Unavailable(f"no metrics at {url}: status {response.status}")
-    return parse(body.decode(errors="replace"))
+    return Answer(response.status == _OK, body.decode(errors="replace"))
+
+
+def read_page(url: str) -> Page:
+    """Fetch and read a page of metrics.
+
+    Raises:
+        InvalidRequest, Unavailable: See `ask_page`.
+    """
+    answer = ask_page(url)
+    if not answer.is_ok:
+        raise Unavailable(f"no metrics at {url}: it says {answer.text!r:.100}")
+    return parse(answer.text)
 
 
 def parse(text: str) -> Page:

@@ -29,7 +29,7 @@ from tidings.kafka.metrics.service import Metrics
 from tidings.kafka.server import Server, listen
 from tidings.kafka.settings import BrokerSettings
 from tidings.kafka.standalone import ENGINE, Storage, in_memory
-from tidings.kafka.surroundings import Surround, alone
+from tidings.kafka.surroundings import Surround, Surroundings, alone
 from tidings.stores.folder import open_folder
 
 if TYPE_CHECKING:
@@ -150,10 +150,13 @@ async def serve(
         return
     metrics_listening = _listen(settings.host, settings.metrics_port, "--metrics-port")
     metrics = Metrics()
+    settings = replace(settings, metrics_port=int(metrics_listening.getsockname()[1]))
     counted = metrics.stores.around(storage)
     async with (
         serving(counted, settings, listening, metrics.requests.answerer, surround) as at_work,
-        metrics.serve(metrics_listening, at_work.broker, at_work.connections) as address,
+        metrics.serve(
+            metrics_listening, at_work.broker, at_work.connections, at_work.around
+        ) as address,
     ):
         say_ready(at_work.address, address)
         await told_to_stop.wait()
@@ -165,6 +168,7 @@ class Serving(NamedTuple):
     broker: Broker
     address: Address
     connections: Connections
+    around: Surroundings
 
 
 @asynccontextmanager
@@ -202,7 +206,7 @@ async def serving(
         ]
         at_work += [tasks.create_task(going) for going in around.running(log, broker)]
         server = Server(broker, tasks, answerer)
-        yield Serving(broker, await server.start(listening), server.connections)
+        yield Serving(broker, await server.start(listening), server.connections, around)
         await around.leave()
         await server.stop()
         for task in at_work:

@@ -1,12 +1,13 @@
 """What a broker has around it: nothing, or a cluster."""
 
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from typing import Any, Protocol
 
 from tidings.engine.log import Log
 from tidings.engine.settings import Settings
 from tidings.kafka.broker import Broker
 from tidings.kafka.known_brokers import Address, KnownBrokers
+from tidings.kafka.metrics.exposition import Family
 from tidings.kafka.settings import BrokerSettings
 from tidings.kafka.standalone import ENGINE, Alone
 from tidings.ports import Peers
@@ -34,6 +35,9 @@ class Surroundings(Protocol):
     def running(self, log: Log, broker: Broker) -> Sequence[Coroutine[Any, Any, None]]:
         """Return what goes on while the broker serves."""
 
+    def families(self) -> Iterable[Family]:
+        """Return metrics of what is around."""
+
     async def leave(self) -> None:
         """Let clients go elsewhere: the broker is about to end."""
 
@@ -55,6 +59,10 @@ class Nobody:
     def running(self, log: Log, broker: Broker) -> Sequence[Coroutine[Any, Any, None]]:
         """See `Surroundings`."""
         del log, broker
+        return ()
+
+    def families(self) -> Iterable[Family]:
+        """See `Surroundings`."""
         return ()
 
     async def leave(self) -> None:

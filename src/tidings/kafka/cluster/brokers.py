@@ -37,6 +37,8 @@ class Registration(msgspec.Struct, frozen=True, array_like=True):
     beat: int
     is_serving: bool = False
     """Whether it knows the journal; until then it has only taken its node id."""
+    metrics_port: int | None = None
+    """Where its metrics are, on the host that clients connect to, if anywhere."""
 
 
 _decoder = msgspec.msgpack.Decoder(list[Registration])

@@ -2,7 +2,7 @@
 
 import logging
 import socket
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from random import SystemRandom
@@ -14,11 +14,13 @@ from tidings.engine.settings import Settings
 from tidings.errors import InvalidRequest
 from tidings.kafka.broker import Broker
 from tidings.kafka.cluster.brokers import Registration
+from tidings.kafka.cluster.metrics import families
 from tidings.kafka.cluster.place import ClusterPlace
 from tidings.kafka.cluster.registry import Registry, register
 from tidings.kafka.cluster.settings import RegistrySettings
 from tidings.kafka.cluster.storage import FollowedOrderStore, SharedStorage
 from tidings.kafka.known_brokers import Address
+from tidings.kafka.metrics.exposition import Family
 from tidings.kafka.server import listen
 from tidings.kafka.settings import BrokerSettings
 from tidings.peers import PeerAddress, TcpPeers
@@ -73,6 +75,7 @@ async def join(
             gossip_port,
             place.rack,
             0,
+            metrics_port=settings.metrics_port,
         ),
         rng,
         node_id=place.node_id,
@@ -111,6 +114,11 @@ def _name(node_id: int) -> str:
     return f"n{node_id}"
 
 
+def _node_id(name: str) -> int:
+    """Return which broker is called so."""
+    return int(name[1:])
+
+
 class Member:
     """What is around a broker of a cluster: see `Surroundings`."""
 
@@ -140,6 +148,10 @@ class Member:
             self._order.follow(partial(hear, log.journal)),
             self._serve(log.journal),
         )
+
+    def families(self) -> Iterable[Family]:
+        """See `Surroundings`."""
+        return families(self.known, [_node_id(name) for name in self.peers.connected()])
 
     async def leave(self) -> None:
         """See `Surroundings`."""

@@ -142,6 +142,7 @@ class Registry:
         self._preferences: dict[str, int] = {}
         self._is_away = False
         self._is_leaving = False
+        self._beaten_at = self._noted_at
         # Called when other brokers came, moved or died.
         self.observers: list[Callable[[], None]] = []
 
@@ -156,6 +157,11 @@ class Registry:
     def node_ids(self) -> Sequence[int]:
         """See `KnownBrokers`."""
         return [broker.node_id for broker in self._live]
+
+    @property
+    def beat_age_s(self) -> float:
+        """For how long the others have not heard from this broker."""
+        return asyncio.get_running_loop().time() - self._beaten_at
 
     def live(self, listener: Address) -> Sequence[KnownBroker]:
         """See `KnownBrokers`; where others are, this one is where it told them."""
@@ -211,6 +217,7 @@ class Registry:
             if await self._order.swap_cell(CELL, cell, encode_brokers(kept)):
                 self.own = own
                 self._note(kept)
+                self._beaten_at = self._noted_at
                 return
             await asyncio.sleep(self._rng.uniform(0, SWAP_PAUSE_S_MAX))
 

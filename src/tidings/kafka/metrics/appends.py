@@ -1,10 +1,14 @@
-"""Counts what is appended, as the journal is folded."""
+"""Counts what this broker publishes, as the journal is folded.
+
+In a cluster every broker folds everything; what each counts adds up to what was appended.
+"""
 
 from collections.abc import Iterator
 
 from tidings.core.entry import Append, Entry, InBlob, Inline
 from tidings.core.results import Placed
 from tidings.core.state import Applied
+from tidings.engine.gossip import node_of
 from tidings.kafka.metrics.exposition import Family, Histogram, Sample
 from tidings.types import Slot
 
@@ -14,13 +18,17 @@ _BATCHES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 class AppendMetrics:
     """An observer of the journal."""
 
-    def __init__(self) -> None:
+    def __init__(self, node_id: str) -> None:
+        """Count the entries of the node with this name."""
+        self._node_id = node_id
         self._batches = Histogram(_BATCHES)
         self._records = 0
         self._bytes = 0
 
-    def observe(self, _slot: Slot, _entry: Entry, applied: list[Applied]) -> None:
+    def observe(self, _slot: Slot, entry: Entry, applied: list[Applied]) -> None:
         """Count what an entry appended."""
+        if node_of(entry.publisher) != self._node_id:
+            return
         batches = 0
         for submission, results in applied:
             for operation, result in zip(submission.operations, results or (), strict=False):
@@ -42,13 +50,13 @@ class AppendMetrics:
         yield Family(
             "tidings_appended_records_total",
             "counter",
-            "Records appended.",
+            "Records in entries that this broker published.",
             [Sample(self._records)],
         )
         yield Family(
             "tidings_appended_bytes_total",
             "counter",
-            "Bytes of record batches appended, as their producers compressed them.",
+            "Bytes of record batches in these, as their producers compressed them.",
             [Sample(self._bytes)],
         )
 

@@ -18,6 +18,7 @@ from tidings.kafka.metrics.http import Page, http_server
 from tidings.kafka.metrics.requests import RequestMetrics
 from tidings.kafka.metrics.state import families
 from tidings.kafka.metrics.stores import StoreMetrics
+from tidings.kafka.surroundings import Surroundings
 
 READY_PATIENCE_S = 2.0
 """How long the order store may take to answer before the broker is called not ready."""
@@ -27,22 +28,26 @@ class Metrics:
     """What a broker's parts are counted with; made before they are."""
 
     def __init__(self) -> None:
-        self._appends = AppendMetrics()
         self.requests = RequestMetrics(time.perf_counter)
         self.stores = StoreMetrics(time.perf_counter, SystemClock().now_ms)
 
     @asynccontextmanager
     async def serve(
-        self, listening: socket.socket, broker: Broker, connections: Connections
+        self,
+        listening: socket.socket,
+        broker: Broker,
+        connections: Connections,
+        around: Surroundings,
     ) -> AsyncIterator[Address]:
         """Serve what was counted, until the block ends; yield where."""
-        journal = broker.log.journal
+        appends = AppendMetrics(around.peers.node_id)
 
         async def metrics() -> Page:
             found = [
                 *families(broker, connections),
+                *around.families(),
                 *self.requests.families(),
-                *self._appends.families(),
+                *appends.families(),
                 *self.stores.families(),
             ]
             return Page(200, render(found), CONTENT_TYPE)
@@ -55,14 +60,15 @@ class Metrics:
 
         pages = {"/metrics": metrics, "/healthz": health, "/readyz": ready}
         async with http_server(listening, pages), asyncio.TaskGroup() as tasks:
-            begin = tasks.create_task(self._begin(journal), name="metrics")
+            begin = tasks.create_task(_begin(broker.log.journal, appends), name="metrics")
             yield Address(*listening.getsockname()[:2])
             begin.cancel()
 
-    async def _begin(self, journal: Journal) -> None:
-        """Count what is appended from now on, not what is read at the start."""
-        await journal.recovered.wait()
-        journal.observers.append(self._appends.observe)
+
+async def _begin(journal: Journal, appends: AppendMetrics) -> None:
+    """Count what is appended from now on, not what is read at the start."""
+    await journal.recovered.wait()
+    journal.observers.append(appends.observe)
 
 
 async def readiness(broker: Broker) -> Page:
@@ -72,6 +78,8 @@ async def readiness(broker: Broker) -> Page:
     try:
         async with asyncio.timeout(READY_PATIENCE_S):
             await broker.log.barrier()
-    except (TidingsError, TimeoutError) as error:
+    except TimeoutError:
+        return Page(503, b"the order store does not answer in %d s\n" % READY_PATIENCE_S)
+    except TidingsError as error:
         return Page(503, f"the order store does not answer: {error}\n".encode())
     return Page(200, b"ok\n")
