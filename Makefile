@@ -45,6 +45,7 @@ matrix: setup  ## every correct design under every latency and fault; about half
 bench: setup  ## what an append, the stores on disk, the checker, the workbench and the simulator cost
 	$(BIN)/python benchmarks/engine.py
 	$(BIN)/python benchmarks/stores.py
+	$(BIN)/python benchmarks/large_records.py
 	$(BIN)/python benchmarks/checker.py
 	$(BIN)/python benchmarks/workbench.py
 	$(BIN)/python benchmarks/designs.py --picture docs/pictures/linger.svg
