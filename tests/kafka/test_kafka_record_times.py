@@ -1,5 +1,6 @@
 import contextlib
 import struct
+from collections.abc import Callable
 
 import cramjam
 import pytest
@@ -16,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidings.errors import InvalidRequest
+from tidings.kafka import compression
 from tidings.kafka.compression import decompress
 from tidings.kafka.record_batch import Compression, read_header, with_log_append_time
 from tidings.kafka.record_times import RecordTime, record_times
@@ -62,6 +64,25 @@ def test_decompress_more_than_allowed_raises(code: Compression) -> None:
     assert decompress(code, memoryview(bomb), 100_000) == bytes(100_000)
     with pytest.raises(InvalidRequest):
         decompress(code, memoryview(bomb), 99_999)
+
+
+@pytest.mark.parametrize("code", [Compression.GZIP, Compression.LZ4, Compression.ZSTD])
+@pytest.mark.parametrize("spoil", [lambda _: b"nonsense", lambda frame: frame[:-3]])
+def test_decompress_of_nonsense_makes_no_more_room_for_it(
+    code: Compression, spoil: Callable[[bytes], bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame = compress(code, b"record" * 100)
+    decompress(code, memoryview(frame))
+    rooms: list[int] = []
+
+    def note_room(size_bytes: int) -> bytearray:
+        rooms.append(size_bytes)
+        return bytearray(size_bytes)
+
+    monkeypatch.setattr(compression, "bytearray", note_room, raising=False)
+    with pytest.raises(InvalidRequest):
+        decompress(code, memoryview(spoil(frame)))
+    assert len(rooms) == 1
 
 
 def test_decompress_snappy_blocks_that_are_too_much_together_raises() -> None:

@@ -6,6 +6,7 @@ certain time.
 
 import struct
 from collections.abc import Callable
+from functools import cache
 
 import cramjam
 
@@ -23,13 +24,20 @@ _XERIAL_MAGIC = b"\x82SNAPPY\x00"
 _XERIAL_HEADER_BYTES = 16
 _BLOCK_SIZE = struct.Struct(">i")
 
-_Into = Callable[[memoryview, bytearray], int]
+_Into = Callable[[bytes | memoryview, bytearray], int]
 
 _FRAMED: dict[int, _Into] = {
     Compression.GZIP: cramjam.gzip.decompress_into,
     Compression.LZ4: cramjam.lz4.decompress_into,
     Compression.ZSTD: cramjam.zstd.decompress_into,
 }
+
+_SAMPLES: dict[int, Callable[[], bytes]] = {
+    Compression.GZIP: lambda: bytes(cramjam.gzip.compress(bytes(100))),
+    Compression.LZ4: lambda: bytes(cramjam.lz4.compress(bytes(100))),
+    Compression.ZSTD: lambda: bytes(cramjam.zstd.compress(bytes(100))),
+}
+"""Sound frames that need more room than one byte."""
 
 
 def decompress(
@@ -45,23 +53,36 @@ def decompress(
     try:
         if code == Compression.SNAPPY:
             return memoryview(_from_snappy(data, size_bytes_max))
-        return _from_frame(_FRAMED[code], data, size_bytes_max)
+        return _from_frame(code, data, size_bytes_max)
     except cramjam.DecompressionError as error:
         raise InvalidRequest(f"these are no {Compression(code).name} records: {error}") from error
 
 
-def _from_frame(into: _Into, data: memoryview, size_bytes_max: int) -> memoryview:
-    """Decompress into room that grows, for a frame need not say how much it holds."""
+def _from_frame(code: int, data: memoryview, size_bytes_max: int) -> memoryview:
+    """Decompress into room that grows, for a frame need not say how much it holds.
+
+    It does not grow for nonsense: to make all the room there may be takes tens of milliseconds.
+    """
+    into = _FRAMED[code]
     room_bytes = min(ROOM_BYTES_MIN + ROOM_GROWTH * len(data), size_bytes_max)
     while True:
         out = bytearray(room_bytes)
         try:
             return memoryview(out)[: into(data, out)]
-        except cramjam.DecompressionError:
-            # It does not say whether there was too little room or nonsense.
-            if room_bytes == size_bytes_max:
+        except cramjam.DecompressionError as error:
+            if room_bytes == size_bytes_max or str(error) != _complaint_about_room(code):
                 raise
         room_bytes = min(ROOM_GROWTH * room_bytes, size_bytes_max)
+
+
+@cache
+def _complaint_about_room(code: int) -> str:
+    """Return what cramjam says where there is too little room: its errors have no kinds."""
+    try:
+        _FRAMED[code](_SAMPLES[code](), bytearray(1))
+    except cramjam.DecompressionError as error:
+        return str(error)
+    raise AssertionError("a hundred bytes do not fit into one")
 
 
 def _from_snappy(data: memoryview, size_bytes_max: int) -> bytes:
