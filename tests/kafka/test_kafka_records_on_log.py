@@ -12,19 +12,23 @@ from kio.schema.errors import ErrorCode
 from tidings.engine.log import Log
 from tidings.kafka.broker import Broker
 from tidings.kafka.standalone import Alone
+from tidings.ports import AppendOutcome, Unsettled
 from tidings.stores.memory import MemoryBlobStore, MemoryOrderStore
 from tidings.testing.clock import SimClock
 from tidings.testing.loop import run
+from tidings.types import Slot
 
 LIFE_S = 600.0
 
 
-def on_a_log(scenario: Callable[[Broker], Awaitable[None]]) -> None:
+def on_a_log(
+    scenario: Callable[[Broker], Awaitable[None]], order: MemoryOrderStore | None = None
+) -> None:
     """Carry out a scenario with a broker whose log runs; topic `a` has one partition."""
 
     async def main() -> None:
         log = Log(
-            MemoryOrderStore(),
+            order or MemoryOrderStore(),
             MemoryBlobStore(),
             peers=Alone("n0"),
             clock=SimClock(lambda: 0.0),
@@ -132,3 +136,37 @@ def test_records_are_found_by_time_and_deleted() -> None:
         assert (await fetch(broker, 2)).error_code == ErrorCode.none
 
     on_a_log(scenario)
+
+
+class AbsentOrderStore(MemoryOrderStore):
+    """Gives no answer while it is away."""
+
+    is_away = False
+
+    async def append(self, slot: Slot, entry: bytes) -> AppendOutcome:
+        if self.is_away:
+            return Unsettled("it is away")
+        return await super().append(slot, entry)
+
+
+def test_produce_whose_time_is_up_does_not_put_what_follows_it_out_of_order() -> None:
+    order = AbsentOrderStore()
+
+    async def scenario(broker: Broker) -> None:
+        await produce(broker, sequenced(0))
+        order.is_away = True
+        async with asyncio.TaskGroup() as tasks:
+            # On its way, so that the others gather behind it.
+            tasks.create_task(produce(broker, batch_of()))
+            await asyncio.sleep(0.5)
+            first = tasks.create_task(produce(broker, sequenced(1)))
+            await asyncio.sleep(4.0)
+            second = tasks.create_task(produce(broker, sequenced(2)))
+            await first
+            order.is_away = False
+        assert first.result() == [(ErrorCode.request_timed_out, -1)]
+        # Behind one record of the producer, that of the others, and the one without an answer.
+        assert second.result() == [(ErrorCode.none, 3)]
+        assert await produce(broker, sequenced(1)) == [(ErrorCode.none, 2)]
+
+    on_a_log(scenario, order)

@@ -34,12 +34,12 @@ class AtWork(Generic[T]):
         self._timeout_s = timeout_s
         self._timer: asyncio.TimerHandle | None = None
         self._failure: TidingsError | None = None
-        # Done when there is an answer; cancelled when time is up, or nobody wants one.
+        # Done when there is an answer, or time is up; cancelled when nobody wants one.
         self.results: asyncio.Future[list[Result]]
         try:
             if batches:
                 self.results = log.append_soon(batches)
-                self._timer = loop.call_later(timeout_s, self.results.cancel)
+                self._timer = loop.call_later(timeout_s, self._give_up)
                 return
         except TidingsError as error:
             self._failure = error
@@ -67,6 +67,21 @@ class AtWork(Generic[T]):
             self._timer.cancel()
         self.results.cancel()
 
+    def _give_up(self) -> None:
+        """Time is up. Nobody waits for the batches, which are dropped if they can be.
+
+        Those of an idempotent producer stay on their way: without them its later batches, whose
+        time is not up, would be out of order, and some clients then begin a new epoch, in which
+        they send again what is stored already.
+        """
+        if self.results.done() or not any(batch.producer for batch in self._batches):
+            self.results.cancel()
+        else:
+            self.results.set_exception(self._late())
+
+    def _late(self) -> Indeterminate:
+        return Indeterminate(f"no outcome within {self._timeout_s} s; it may be appended still")
+
     def answer(self) -> T:
         """Return the answer; `results` is done.
 
@@ -80,9 +95,7 @@ class AtWork(Generic[T]):
     def _outcomes(self) -> Sequence[Outcome]:
         failure = self._failure
         if self.results.cancelled():
-            failure = Indeterminate(
-                f"no outcome within {self._timeout_s} s; the batch may be appended still"
-            )
+            failure = self._late()
         elif isinstance(error := self.results.exception(), TidingsError):
             failure = error
         if failure is not None:
