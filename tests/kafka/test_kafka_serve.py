@@ -17,6 +17,7 @@ import pytest
 from broker_in_memory import read_response, request_frame
 from kio.schema.errors import ErrorCode
 
+from tidings.engine.settings import Settings
 from tidings.kafka import serve
 from tidings.kafka.schema import Entity
 from tidings.kafka.settings import BrokerSettings
@@ -168,6 +169,17 @@ def test_ten_thousand_idle_clients_cost_little_and_harm_nobody() -> None:
 def test_engine_is_told_how_long_records_are_kept() -> None:
     told = serve.engine_settings(BrokerSettings(retention_ms=-1, retention_bytes=7))
     assert (told.retention_ms, told.retention_bytes, told.retention_interval_s) == (-1, 7, 300)
+
+
+def test_engine_is_told_how_much_to_keep_in_memory() -> None:
+    told = serve.engine_settings(BrokerSettings())
+    usual = Settings()
+    assert told.entry_cache_bytes == usual.entry_cache_bytes
+    assert told.blob_cache_bytes == usual.blob_cache_bytes
+    assert told.page_cache_bytes == usual.page_cache_bytes
+    told = serve.engine_settings(BrokerSettings(cache_bytes_max=900_000))
+    caches = (told.entry_cache_bytes, told.blob_cache_bytes, told.page_cache_bytes)
+    assert caches == (400_000, 400_000, 100_000)
 
 
 def long_fetch(client: socket.socket, wait_ms: int) -> None:

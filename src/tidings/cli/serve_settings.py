@@ -112,6 +112,11 @@ _TOLD = [
         Integer(min=1024 * 1024),
         "Requests received and answers not sent, of all connections together.",
     ),
+    _told(
+        "cache_bytes_max",
+        Integer(min=1024 * 1024),
+        "What was stored of late, or read, and is kept in memory to be read again.",
+    ),
     _told("request_bytes_max", _BYTES, "The largest Produce request."),
     _told("other_request_bytes_max", _BYTES, "The largest request of any other kind."),
     _told(

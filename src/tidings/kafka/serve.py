@@ -222,8 +222,12 @@ async def _tell_when_recovered(log: Log) -> None:
 
 def engine_settings(settings: BrokerSettings, engine: Settings = ENGINE) -> Settings:
     """Return what the engine is told."""
+    page_cache_bytes = settings.cache_bytes_max // 9
     return replace(
         engine,
+        entry_cache_bytes=4 * page_cache_bytes,
+        blob_cache_bytes=4 * page_cache_bytes,
+        page_cache_bytes=page_cache_bytes,
         retention_ms=settings.retention_ms,
         retention_bytes=settings.retention_bytes,
         retention_interval_s=settings.retention_check_interval_ms / 1000,

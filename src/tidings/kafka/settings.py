@@ -55,6 +55,9 @@ class BrokerSettings:
     memory_bytes_max: int = 256 * 1024 * 1024
     """Requests received and answers not sent, of all connections together."""
 
+    cache_bytes_max: int = 144 * 1024 * 1024
+    """Stored bytes that are kept to be read again: entries, blobs, and a ninth index pages."""
+
     idle_patience_s: float = 600.0
     """A connection with nothing to do for so long is closed."""
 
