@@ -118,14 +118,19 @@ class World:
             self._coordinator = None
             await asyncio.sleep(self.network.uniform(0, 3))
 
+    def whom_to_ask(self) -> Coordinator | None:
+        """Return the coordinator; None if it is away."""
+        return self._coordinator
+
     async def call(self, request: Callable[[Coordinator], Awaitable[T]]) -> T:
         """Ask the coordinator over the network; raise `LostError` if no answer comes."""
         try:
             async with asyncio.timeout(REQUEST_S_MAX):
                 await self._travel()
-                if self._coordinator is None:
+                coordinator = self.whom_to_ask()
+                if coordinator is None:
                     raise LostError
-                answer = await request(self._coordinator)
+                answer = await request(coordinator)
                 await self._travel()
         except TimeoutError:
             self.seen.count("time-out")

@@ -166,7 +166,9 @@ class Coordinator:
             UnknownTopicOrPartition, InvalidRequest, Unavailable, Indeterminate: As `Log` does.
         """
         refusal = await self.check_commit(group_id, claim, generation)
-        while await self._groups.is_settling(group_id):
+        while (saved := await self._groups.settled(group_id)) is not None:
+            if saved.is_given_up:
+                return GroupError.COORDINATOR_NOT_AVAILABLE
             refusal = await self.check_commit(group_id, claim, generation)
         if refusal is not GroupError.NONE or not offsets:
             return refusal
@@ -204,7 +206,7 @@ class Coordinator:
         """
         if not await self._is_coordinator_of(group_id):
             return GroupError.NOT_COORDINATOR
-        await self._groups.is_settling(group_id)
+        await self._groups.settled(group_id)
         live = self._groups.find(group_id)
         if live is None and group_id not in self._log.state.groups:
             return GroupError.GROUP_ID_NOT_FOUND
@@ -263,7 +265,7 @@ class Coordinator:
         """
         if not await self._is_coordinator_of(group_id):
             return GroupError.NOT_COORDINATOR
-        await self._groups.is_settling(group_id)
+        await self._groups.settled(group_id)
         live = self._groups.find(group_id)
         if live is not None and not live.group.is_idle:
             return GroupError.NON_EMPTY_GROUP

@@ -54,6 +54,8 @@ class LiveGroup:
         # Set while nothing is being saved, and for good once it was given up.
         self.is_settled = asyncio.Event()
         self.is_settled.set()
+        # Whether what is here is not believed any more.
+        self.is_given_up = False
         # Set for the next deadline that was known then.
         self.timer: asyncio.TimerHandle | None = None
         self.timer_ms = 0
@@ -91,16 +93,16 @@ class LiveGroups:
         """Go through the groups in memory, of which some may go meanwhile."""
         return iter(list(self._live))
 
-    async def is_settling(self, group_id: str) -> bool:
-        """Whether a group was being saved; if so, that is over now.
+    async def settled(self, group_id: str) -> LiveGroup | None:
+        """Return a group that was being saved once that is over; None if it was not.
 
         Meanwhile it is open which version of the document there will be.
         """
         live = self._live.get(group_id)
         if live is None or not live.is_saving:
-            return False
+            return None
         await live.is_settled.wait()
-        return True
+        return live
 
     def find(self, group_id: str) -> LiveGroup | None:
         """Return a group if it has members, or somebody who is about to be one."""
@@ -183,6 +185,7 @@ class LiveGroups:
 
     def give_up(self, live: LiveGroup) -> None:
         """Forget what is in memory of a group, and send away all who wait (H2)."""
+        live.is_given_up = True
         self.drop(live)
         away = GroupError.COORDINATOR_NOT_AVAILABLE
         if not self._is_own(live.group_id):
