@@ -4,6 +4,7 @@ import ast
 import dataclasses
 import re
 import shlex
+import tomllib
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
@@ -112,6 +113,15 @@ def check_variable(name: str) -> None:
     assert name in [setting.variable for setting in settings]
 
 
+def check_extras(what: str) -> None:
+    """Check a name such as `.[etcd,s3]`."""
+    match = re.fullmatch(r"\.(?:\[(.+)\])?", what)
+    assert match
+    if match[1]:
+        extras = tomllib.loads(text_of("pyproject.toml"))["project"]["optional-dependencies"]
+        assert set(match[1].split(",")) <= set(extras)
+
+
 def check_command(words: list[str]) -> None:
     match words:
         case ["tidings", *arguments]:
@@ -132,9 +142,11 @@ def check_command(words: list[str]) -> None:
             pass
         case ["kcat", *_] | ["echo", _, "|", "kcat", *_]:
             pass
-        case ["pip", "install", "."] | ["./maelstrom", "test", *_]:
+        case ["./maelstrom", "test", *_] | ["etcdctl", *_]:
             pass
-        case [program, *_] if program.startswith("bin/"):
+        case ["pip", "install", what, *_] if what.startswith("."):
+            check_extras(what)
+        case [program, *_] if program.startswith(("bin/", "examples/")):
             assert (ROOT / program).exists()
         case _:
             pytest.fail(f"nobody checks the command {words}: teach this test what it is")
