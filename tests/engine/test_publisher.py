@@ -1,6 +1,7 @@
 """Filling slots: what is acknowledged is in the store, once, whatever the store says or hides."""
 
 import asyncio
+from random import Random
 
 import pytest
 from lone_node import (
@@ -16,8 +17,13 @@ from lone_node import (
     running,
 )
 
+from tidings.core.entry import Submission
+from tidings.engine.publisher import Publisher
+from tidings.engine.settings import Settings
 from tidings.errors import Unavailable
+from tidings.testing.clock import SimClock
 from tidings.testing.loop import run
+from tidings.types import Slot
 
 
 def test_append_is_acknowledged_only_once_its_entry_is_in_the_store() -> None:
@@ -172,5 +178,34 @@ def test_u4_submission_that_another_node_was_asked_to_publish_is_not_handed_back
             assert await log.append(A, b"x", create_topic=True) == 0
             assert peers.sent, "this node was to be preferred by none: choose other names"
             assert not order.script
+
+    run(main())
+
+
+@pytest.mark.parametrize("is_first_refusable", [True, False])
+def test_u4_submission_is_not_handed_back_because_the_one_before_it_is(
+    *, is_first_refusable: bool
+) -> None:
+    async def main() -> None:
+        order = WatchedOrder()
+        log = make_log(order, WatchedBlobs(order))
+        publisher = Publisher("p", log.journal, SimClock(lambda: 0.0), Random("p"), Settings())
+        refused: list[Unavailable] = []
+        first = Submission("n0", 1, Slot(9), [CREATE_A])
+        second = Submission("n0", 2, Slot(9), [append_of(b"x")])
+
+        def offer_second(_slot: Slot) -> None:
+            # The first was learned of from elsewhere, while it was being tried here.
+            publisher.offer(second, None if is_first_refusable else refused.append)
+
+        publisher.offer(first, refused.append if is_first_refusable else None)
+        order.before_append = offer_second
+        order.script = ["refused"]
+        async with running(log), asyncio.TaskGroup() as tasks:
+            publishing = tasks.create_task(publisher.run())
+            await asyncio.sleep(60.0)
+            publishing.cancel()
+        assert not refused
+        assert [entry.submissions for entry in order.entries()] == [[second]]
 
     run(main())

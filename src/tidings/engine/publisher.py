@@ -18,6 +18,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable
+from typing import NamedTuple
 
 from tidings.core.entry import Entry, Submission, encode_entry
 from tidings.engine.backoff import Backoff
@@ -39,6 +40,13 @@ FRUITLESS_TRIES = 2
 """After so many lost slots in a row a publisher has the journal look for its end meanwhile."""
 
 
+class _Offer(NamedTuple):
+    """A submission, and who takes it back because nobody else can have it (U4)."""
+
+    submission: Submission
+    refuse: Refuse | None
+
+
 class Publisher:
     """Publishes what is offered, one append at a time."""
 
@@ -56,9 +64,7 @@ class Publisher:
         self._rng = rng
         self._settings = settings
         # The newest submission of each origin that still has to reach the journal.
-        self._offered: dict[str, Submission] = {}
-        # By origin: who takes a submission back, because nobody else can have it (U4).
-        self._refusals: dict[str, Refuse] = {}
+        self._offered: dict[str, _Offer] = {}
         self._stirred = asyncio.Event()
         # Between appends while the order store refuses them.
         self._pause = Backoff(settings)
@@ -72,10 +78,8 @@ class Publisher:
         who never gave the submission to anybody else may ask for that.
         """
         waiting = self._offered.get(submission.origin)
-        if waiting is None or waiting.number < submission.number:
-            self._offered[submission.origin] = submission
-            if refuse is not None:
-                self._refusals[submission.origin] = refuse
+        if waiting is None or waiting.submission.number < submission.number:
+            self._offered[submission.origin] = _Offer(submission, refuse)
             self._stirred.set()
 
     async def run(self) -> None:
@@ -125,7 +129,7 @@ class Publisher:
         """Make an entry for `slot` of what is offered and can still be applied there."""
         chosen: list[Submission] = []
         size_left = self._journal.store.entry_bytes_max
-        offered = list(self._offered.values())
+        offered = [each.submission for each in self._offered.values()]
         for submission in offered:
             settled = self._journal.state.is_settled(submission.origin, submission.number)
             if settled or slot > submission.last_slot:
@@ -142,16 +146,21 @@ class Publisher:
         return Entry(self._incarnation, self._clock.now_ms(), chosen)
 
     def _withdraw(self, submission: Submission) -> None:
-        if self._offered.get(submission.origin) is submission:
+        if self._offer_of(submission) is not None:
             del self._offered[submission.origin]
-            self._refusals.pop(submission.origin, None)
+
+    def _offer_of(self, submission: Submission) -> _Offer | None:
+        """Return how a submission is offered, unless its origin has offered a newer one."""
+        offer = self._offered.get(submission.origin)
+        return offer if offer is not None and offer.submission is submission else None
 
     def _hand_back(self, entry: Entry, error: Unavailable) -> None:
         """Give the submissions of an entry that was refused to those who take them back."""
         for submission in entry.submissions:
-            if refuse := self._refusals.get(submission.origin):
+            offer = self._offer_of(submission)
+            if offer is not None and offer.refuse is not None:
                 self._withdraw(submission)
-                refuse(error)
+                offer.refuse(error)
 
     async def _fill(self, slot: Slot, data: bytes, entry: Entry) -> bool:
         """Append `data` to `slot` until the outcome is known; return whether the slot is ours."""
