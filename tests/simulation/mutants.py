@@ -301,7 +301,7 @@ MUTANTS = [
     Mutant(
         "who submitted what was refused is not told",
         PUBLISHER,
-        "                refuse(error)\n",
+        "                offer.refuse(error)\n",
         "                pass\n",
     ),
     Mutant(
