@@ -361,10 +361,7 @@ def read_everything(work: Work) -> None:
     recorder = work.recorder
     consumer = open_reader(work)
     places = [TopicPartition(*key, OFFSET_BEGINNING) for key in KEYS]
-    ends = {
-        key: consumer.get_watermark_offsets(TopicPartition(*key), timeout=PATIENCE_S)[1]
-        for key in KEYS
-    }
+    ends = {key: _end_offset(consumer, key) for key in KEYS}
     consumer.assign(places)
     polls = _Polls(recorder)
     polls.become_another("assign", places)
@@ -380,6 +377,22 @@ def read_everything(work: Work) -> None:
     if not ask_committed(recorder, _open(work, GROUP), PATIENCE_S):
         recorder.complain("nobody tells what the group has committed")
     consumer.close()
+
+
+def _end_offset(consumer: Consumer, key: Key) -> int:
+    """Return where a partition ends; asks again when a connection is lost, as clients should."""
+    end_s = time.perf_counter() + PATIENCE_S
+    while True:
+        try:
+            ends: tuple[int, int] = consumer.get_watermark_offsets(
+                TopicPartition(*key), timeout=PATIENCE_S
+            )
+        except KafkaException:
+            if time.perf_counter() > end_s:
+                raise
+            time.sleep(0.5)
+        else:
+            return ends[1]
 
 
 def create_topics(address: str, names: Sequence[str], partition_count: int) -> None:

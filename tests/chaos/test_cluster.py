@@ -1,8 +1,12 @@
-"""Whether the judge of `make chaos-cluster`, and what is beside it, see what is wrong."""
+"""A short run of `make chaos-cluster`, and whether what is beside the judge sees what is wrong."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import cast
 
+import cluster_run
 import pytest
 from chaos_broker import START_PATIENCE_S, BrokerProcess
 from chaos_history import NEMESIS, Recorder
@@ -12,12 +16,52 @@ from cluster_nemesis import Nemesis
 from cluster_reads import missing
 from cluster_servers import Cluster, Member
 from databases import Server
-from hosts import LOOPBACK, Network
+from fetched import Missing
+from hosts import LOOPBACK, Network, why_not
 
 from tidings.checker.history import EventType
 from tidings.types import Json
 
+HERE = Path(__file__).parent
+
+PATIENCE_S = 600.0
+
 Line = tuple[float, EventType, int | str, str, Json]
+
+
+def needs(store: str) -> None:
+    """Skip where there can be no namespaces; and where a server is missing, but in CI fail."""
+    reason = why_not()
+    if reason is not None:
+        pytest.skip(reason)
+    try:
+        cluster_run.obtain(store)
+    except Missing as missing_server:
+        if os.environ.get("CI") == "true":
+            raise
+        pytest.skip(str(missing_server))
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(
+    ("store", "java"), [("etcd", []), ("postgres", ["--no-java"])], ids=["etcd", "postgres"]
+)
+def test_cluster_under_faults_loses_and_repeats_nothing(
+    tmp_path: Path, store: str, java: list[str]
+) -> None:
+    needs(store)
+    options = ["--minutes", "0.4", "--rate", "10", "--keep", str(tmp_path / "run"), *java]
+    done = subprocess.run(
+        [sys.executable, str(HERE / "cluster_run.py"), "--store", store, *options],
+        env={**os.environ, "PYTHONPATH": str(HERE.parent / "servers")},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "VALID" in done.stdout.splitlines()
+    assert (tmp_path / "run" / "history.jsonl.gz").exists()
 
 
 class Clock:
