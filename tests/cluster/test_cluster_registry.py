@@ -166,8 +166,17 @@ async def test_registration_without_an_answer_is_there_once() -> None:
 async def test_broker_whose_node_id_was_taken_by_another_ends() -> None:
     store = Store()
     broker = Broker(store, await taken(store, one(1)), ())
-    await taken(store, one(1, "another"))
+    await taken(store, one(2), node_id=1)
     with pytest.raises(Fenced, match="node id 1"):
+        await broker.registry.serve()
+
+
+@on_virtual_time
+async def test_broker_whose_address_another_one_claims_as_well_ends() -> None:
+    store = Store()
+    broker = Broker(store, await taken(store, one(1)), ())
+    await taken(store, one(1, "another"))
+    with pytest.raises(Fenced, match="address of its own"):
         await broker.registry.serve()
 
 

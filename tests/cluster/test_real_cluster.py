@@ -32,7 +32,13 @@ pytestmark = pytest.mark.real
 LARGE = bytes(200_000)
 """Too large for an entry of either store."""
 
-RETRIABLE = (KafkaError.REQUEST_TIMED_OUT, KafkaError.KAFKA_STORAGE_ERROR)
+RETRIABLE = (
+    KafkaError.REQUEST_TIMED_OUT,
+    KafkaError.KAFKA_STORAGE_ERROR,
+    # Said by the client itself, when the answer is late because the machine is busy.
+    KafkaError._TIMED_OUT,
+    KafkaError._MSG_TIMED_OUT,
+)
 """What clients with their defaults try again."""
 
 _topic_numbers = count()

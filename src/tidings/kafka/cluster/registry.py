@@ -223,11 +223,18 @@ class Registry:
 
     def _check_own(self, brokers: Sequence[Registration]) -> None:
         for broker in brokers:
-            if broker.node_id == self.own.node_id and broker.incarnation != self.own.incarnation:
+            if broker.node_id != self.own.node_id or broker.incarnation == self.own.incarnation:
+                continue
+            if _address(broker) == _address(self.own):
                 raise Fenced(
-                    f"another broker has registered with node id {broker.node_id}:"
-                    f" the one at {broker.host}:{broker.port}"
+                    "another broker tells clients that it is reached at"
+                    f" {broker.host}:{broker.port}, as this one does, and has taken its node id."
+                    " Give each broker an address of its own with --host or --advertise"
                 )
+            raise Fenced(
+                f"another broker has registered with node id {broker.node_id}:"
+                f" the one at {broker.host}:{broker.port}. Let each choose, or choose others"
+            )
 
     def _note_answers(self, error: Exception | None) -> None:
         """Say once that the store is away, and once that it is back."""
