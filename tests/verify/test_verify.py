@@ -149,6 +149,21 @@ def test_folder_that_is_sound_is_said_to_be(path: Path) -> None:
     assert report.partition_count == 2
 
 
+def test_every_index_page_is_read_once_and_no_sound_blob_again(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names: list[str] = []
+    get = BlobFiles.get
+
+    def note(files: BlobFiles, name: str) -> bytes | None:
+        names.append(name)
+        return get(files, name)
+
+    monkeypatch.setattr(BlobFiles, "get", note)
+    assert verify_folder(path).partition_count == 2
+    assert sorted(name.split("/")[0] for name in names) == ["checkpoint", "index", "index"]
+
+
 def test_damaged_data_blob_costs_just_its_records(path: Path) -> None:
     (name, *_) = data_blobs(path)
     flip(blob_file(path, name))

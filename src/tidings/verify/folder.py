@@ -51,17 +51,17 @@ def _verify(path: Path, report: Report) -> None:
     except Corrupt as error:
         report.damages.append(f"{error}; what its entries say is not known")
         return
-    named = walk_index(journal, files, report)
+    named = walk_index(journal, files, sound_blobs, report)
     report.orphan_count = sum(name not in named for name in sound_blobs)
 
 
-def _read_blobs(files: BlobFiles, report: Report) -> list[str]:
+def _read_blobs(files: BlobFiles, report: Report) -> dict[str, None]:
     """Read every blob; return the names of those that are sound."""
-    names = []
+    names: dict[str, None] = {}
     for path in files.paths():
         report.blob_count += 1
         try:
-            names.append(check_blob_file(path))
+            names[check_blob_file(path)] = None
         except Corrupt as error:
             report.damages.append(f"{error} ({path})")
     return names

@@ -1,12 +1,12 @@
 """Walks the index as a node would after a start, and looks whether what it names is there."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 from tidings.core.checkpoint import decode_checkpoint, restore_checkpoint
 from tidings.core.entry import Append, Entry, InBlob
-from tidings.core.pages import IN_SEGMENTS, IndexEntry, Page, Section, SectionRef, decode_page
+from tidings.core.pages import IN_SEGMENTS, IndexEntry, Page, SectionRef, decode_page
 from tidings.core.partition import Partition
 from tidings.core.state import State
 from tidings.engine.journal import checkpoint_blob, checkpoint_slot
@@ -16,8 +16,8 @@ from tidings.stores.files.blob_files import BlobFiles
 from tidings.types import Offset, Slot, TopicPartition
 from tidings.verify.report import Report
 
-PAGES_HELD_MAX = 64
-"""Pages that are kept in memory while the sections of many partitions are read."""
+Lost = tuple[Offset, Offset, str]
+"""The first and last offset of what cannot be read, and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,22 +30,38 @@ class Journal:
     """What the cell of that name holds."""
 
 
-def walk_index(journal: Journal, files: BlobFiles, report: Report) -> dict[str, None]:
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A section without its entries: of them only what is lost."""
+
+    newer: SectionRef | None
+    older: SectionRef | None
+    lost: list[Lost]
+
+
+def walk_index(
+    journal: Journal, files: BlobFiles, sound_blobs: Container[str], report: Report
+) -> dict[str, None]:
     """Note in the report which records cannot be read; return the names of all blobs in use."""
-    walk = _Walk(journal, files, report)
+    walk = _Walk(journal, files, sound_blobs, report)
     walk.walk()
     return walk.named
 
 
 class _Walk:
-    def __init__(self, journal: Journal, files: BlobFiles, report: Report) -> None:
+    def __init__(
+        self, journal: Journal, files: BlobFiles, sound_blobs: Container[str], report: Report
+    ) -> None:
         self._journal = journal
         self._files = files
+        self._sound_blobs = sound_blobs
         self._report = report
         # Every blob that anything names.
         self.named: dict[str, None] = {}
-        self._problem_of = lru_cache(maxsize=None)(self._find_problem)
-        self._page: Callable[[int], Page | str] = lru_cache(PAGES_HELD_MAX)(self._read_page)
+        self._problem_of = cache(self._find_problem)
+        # Of each page that was read, its parts, or why there are none. A page is read once, for
+        # each partition comes to all of its pages before the next one comes to any.
+        self._pages: dict[int, dict[TopicPartition, _Part] | str] = {}
 
     def walk(self) -> None:
         try:
@@ -86,15 +102,15 @@ class _Walk:
                     if isinstance(operation, Append) and isinstance(operation.payload, InBlob):
                         self.named[operation.payload.name] = None
 
-    def _lost(
-        self, state: State, name: TopicPartition, partition: Partition
-    ) -> Iterator[tuple[Offset, Offset, str]]:
+    def _lost(self, state: State, name: TopicPartition, partition: Partition) -> Iterator[Lost]:
         """Yield the ranges of one partition that cannot be read, oldest first."""
         start = partition.log_start_offset
         held = partition.start_offset
         for tree in reversed(partition.spine):
             yield from self._lost_in_tree(state, name, tree, (start, held))
-        yield from self._lost_entries(partition.entries, start)
+        for lost in self._lost_entries(partition.entries):
+            if lost[1] >= start:
+                yield lost
 
     def _lost_in_tree(
         self,
@@ -102,12 +118,12 @@ class _Walk:
         name: TopicPartition,
         tree: SectionRef,
         bounds: tuple[Offset, Offset],
-    ) -> Iterator[tuple[Offset, Offset, str]]:
+    ) -> Iterator[Lost]:
         """Yield what is lost of a tree between two offsets: its older part, newer part, root."""
         start, end = bounds
         if tree.last_offset < start or start >= end:
             return
-        found = self._section(state, tree.page, name)
+        found = self._part(state, tree.page, name)
         if isinstance(found, str):
             yield start, Offset(min(tree.last_offset, end - 1)), found
             return
@@ -115,28 +131,40 @@ class _Walk:
             if child is not None:
                 yield from self._lost_in_tree(state, name, child, (start, end))
                 start = max(start, Offset(child.last_offset + 1))
-        yield from self._lost_entries(
-            [entry for entry in found.entries if entry.base_offset < end], start
-        )
+        for first, last, problem in found.lost:
+            if last >= start and first < end:
+                yield first, min(last, Offset(end - 1)), problem
 
-    def _section(self, state: State, number: int, name: TopicPartition) -> Section | str:
-        page = state.unwritten.get(number) or self._page(number)
-        if isinstance(page, str):
-            return page
-        for part in page.sections:
-            if part.partition == name:
-                return part.section
-        return f"index page {number} has no section of it"
+    def _part(self, state: State, number: int, name: TopicPartition) -> _Part | str:
+        if number not in self._pages:
+            page = state.unwritten.get(number) or self._read_page(number)
+            self._pages[number] = page if isinstance(page, str) else self._parts(page)
+        parts = self._pages[number]
+        if isinstance(parts, str):
+            return parts
+        return parts.get(name) or f"index page {number} has no section of it"
 
-    def _lost_entries(
-        self, entries: list[IndexEntry], start: Offset
-    ) -> Iterator[tuple[Offset, Offset, str]]:
+    def _parts(self, page: Page) -> dict[TopicPartition, _Part]:
+        self.named.update(dict.fromkeys(page.blobs))
+        return {
+            part.partition: _Part(
+                part.section.newer, part.section.older, self._lost_entries(part.section.entries)
+            )
+            for part in page.sections
+        }
+
+    def _lost_entries(self, entries: Iterable[IndexEntry]) -> list[Lost]:
+        """Return what is lost of index entries, side by side and for one reason as one."""
+        lost: list[Lost] = []
         for entry in entries:
-            if entry.last_offset < start:
-                continue
             problem = self._problem_with(entry)
-            if problem:
-                yield entry.base_offset, entry.last_offset, problem
+            if not problem:
+                continue
+            first = entry.base_offset
+            if lost and lost[-1][1] + 1 == first and lost[-1][2] == problem:
+                first = lost.pop()[0]
+            lost.append((first, entry.last_offset, problem))
+        return lost
 
     def _problem_with(self, entry: IndexEntry) -> str:
         where = entry.where
@@ -150,6 +178,8 @@ class _Walk:
 
     def _find_problem(self, name: str) -> str:
         """Say what is wrong with a blob; nothing if nothing is."""
+        if name in self._sound_blobs:
+            return ""
         try:
             return "" if self._files.get(name) is not None else f"blob {name} is missing"
         except Corrupt as error:
