@@ -13,9 +13,7 @@ show that data was synced to the disk.
 """
 
 import argparse
-import shutil
 import sys
-import tempfile
 import threading
 import time
 from collections import Counter
@@ -27,8 +25,9 @@ from statistics import median
 
 from chaos_broker import SMALL_PAGES, START_PATIENCE_S, TIDINGS, FolderBroker
 from chaos_clients import PARTITIONS, TOPICS, Work, create_topics, read_everything
+from chaos_command import carry_out, outcomes, say, verdict
 from chaos_history import NEMESIS, Recorder
-from chaos_judge import Judgement, judge, tally
+from chaos_judge import Judgement, judge
 from chaos_load import Load, at_work, wait_for_commit
 from confluent_kafka import KafkaException
 
@@ -164,19 +163,9 @@ class Chaos:
         times = f"median {median(starts):.2f} s, slowest {starts[-1]:.2f} s"
         yield f"starts      {len(starts):9,}  {times}"
         yield f"verified    {self._verified:9,}  times"
-        counts = tally(events)
-        for name in dict.fromkeys(name for name, _ in sorted(counts)):
-            ok, fail, info = (counts[name, kind] for kind in ("ok", "fail", "info"))
-            yield f"{name:11} {ok:9,}  ok, {fail:,} failed, {info:,} unknown"
-        yield f"copies      {judgement.copy_count:9,}  of records whose producer tried again"
+        yield from outcomes(events, judgement)
         yield from self._said.splitlines()
-        yield from judgement.lines()
-        yield "VALID" if judgement.is_valid else "INVALID"
-
-
-def _say(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
+        yield from verdict(judgement)
 
 
 def main() -> int:
@@ -190,22 +179,17 @@ def main() -> int:
     parser.add_argument("--keep", type=Path, help="use this new folder, and keep it")
     parser.add_argument("--small-pages", action="store_true", help="be at upkeep all the time")
     arguments = parser.parse_args()
-    folder = arguments.keep or Path(tempfile.mkdtemp(prefix="tidings-chaos-"))
-    folder.mkdir(parents=True, exist_ok=True)
-    if any(folder.iterdir()):
-        parser.error(f"{folder} is not empty: choose a new folder")
-    settings = Settings(
-        kills=arguments.kills,
-        folder=folder,
-        load=Load(seed=arguments.seed, rate=arguments.rate),
-        small_pages=arguments.small_pages,
-    )
-    judgement = Chaos(settings, _say).run()
-    if judgement.is_valid and arguments.keep is None:
-        shutil.rmtree(folder)
-    else:
-        _say(f"everything is in {folder}")
-    return 0 if judgement.is_valid else 1
+
+    def run(folder: Path) -> Judgement:
+        settings = Settings(
+            kills=arguments.kills,
+            folder=folder,
+            load=Load(seed=arguments.seed, rate=arguments.rate),
+            small_pages=arguments.small_pages,
+        )
+        return Chaos(settings, say).run()
+
+    return carry_out(arguments.keep, run)
 
 
 if __name__ == "__main__":

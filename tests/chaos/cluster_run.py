@@ -14,9 +14,7 @@ anything is wrong; the folder with history and logs is kept then.
 
 import argparse
 import os
-import shutil
 import sys
-import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -26,8 +24,9 @@ from random import Random
 import cluster_figures
 import fetched
 from chaos_clients import PARTITIONS, TOPICS, Work, create_topics, read_everything
+from chaos_command import IMPOSSIBLE, carry_out, outcomes, say, verdict
 from chaos_history import Recorder
-from chaos_judge import Judgement, judge, tally
+from chaos_judge import Judgement, judge
 from chaos_load import Load, at_work, wait_for_commit
 from cluster_nemesis import Nemesis
 from cluster_plan import KINDS, KINDS_OF_ONE_STORE, plan
@@ -141,19 +140,10 @@ class ClusterChaos:
         return judgement
 
     def _summary(self, judgement: Judgement) -> Iterator[str]:
-        counts = tally(self._recorder.events())
-        for name in dict.fromkeys(name for name, _ in sorted(counts)):
-            ok, fail, info = (counts[name, kind] for kind in ("ok", "fail", "info"))
-            yield f"{name:11} {ok:9,}  ok, {fail:,} failed, {info:,} unknown"
-        yield f"copies      {judgement.copy_count:9,}  of records whose producer tried again"
-        yield from cluster_figures.lines(self._recorder.events())
-        yield from judgement.lines()
-        yield "VALID" if judgement.is_valid else "INVALID"
-
-
-def _say(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
+        history = self._recorder.events()
+        yield from outcomes(history, judgement)
+        yield from cluster_figures.lines(history)
+        yield from verdict(judgement)
 
 
 def _arguments() -> argparse.Namespace:
@@ -176,25 +166,22 @@ def main() -> int:
     if not arguments.alone:
         reason = why_impossible(arguments.store, has_java=not arguments.no_java)
         if reason is not None:
-            _say(reason)
-            return 2
+            say(reason)
+            return IMPOSSIBLE
         command = alone([sys.executable, *sys.argv, _ALONE])
         os.execvp(command[0], command)
-    folder = arguments.keep or Path(tempfile.mkdtemp(prefix="tidings-chaos-"))
-    folder.mkdir(parents=True, exist_ok=True)
-    if any(folder.iterdir()):
-        _say(f"{folder} is not empty: choose a new folder")
-        return 2
-    load = Load(seed=arguments.seed, rate=arguments.rate)
-    settings = Settings(
-        60 * arguments.minutes, folder, load, arguments.store, not arguments.no_java
-    )
-    judgement = ClusterChaos(settings, _say).run()
-    if judgement.is_valid and arguments.keep is None:
-        shutil.rmtree(folder)
-    else:
-        _say(f"everything is in {folder}")
-    return 0 if judgement.is_valid else 1
+
+    def run(folder: Path) -> Judgement:
+        settings = Settings(
+            seconds=60 * arguments.minutes,
+            folder=folder,
+            load=Load(seed=arguments.seed, rate=arguments.rate),
+            store=arguments.store,
+            has_java=not arguments.no_java,
+        )
+        return ClusterChaos(settings, say).run()
+
+    return carry_out(arguments.keep, run)
 
 
 def why_impossible(store: str, *, has_java: bool) -> str | None:
