@@ -8,7 +8,7 @@ from tidings.testing.plan import (
     CHANCES,
     CORRECT_DESIGNS,
     FAULTS,
-    MEMBERSHIP,
+    JOURNAL_TROUBLES,
     TROUBLES,
     Plan,
     draw_plan,
@@ -45,7 +45,7 @@ def test_swarm_draws_every_fault_in_some_runs_and_none_in_all() -> None:
     for fault in FAULTS:
         share = sum(fault in plan.chances or fault in plan.intervals_s for plan in plans) / 200
         assert 0.1 < share < 0.9, fault
-    assert sorted((*CHANCES, *TROUBLES, *MEMBERSHIP)) == sorted(FAULTS)
+    assert sorted((*CHANCES, *TROUBLES, *JOURNAL_TROUBLES)) == sorted(FAULTS)
 
 
 def failing_plan() -> Plan:

@@ -1,7 +1,7 @@
 """What must hold across nodes, besides what the code asserts inside itself and clients can see.
 
 A1  every node that folds a slot folds the same bytes and draws the same results;
-A2  the fold of the stored journal is what every node holds in the end;
+A2  what every node holds in the end is the fold of the stored journal, as far as it has come;
 A3  offsets are dense: of each partition, each applied append gets the next ones;
 A4  a committed offset never goes back, nor does one that a client is told of;
 A5  whatever an applied operation, a durable page or the checkpoint cell names, is stored, unless

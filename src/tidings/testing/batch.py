@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final
 
-from tidings.testing.plan import CHANCES, MEMBERSHIP, TROUBLES, draw_plan
+from tidings.testing.plan import CHANCES, JOURNAL_TROUBLES, TROUBLES, draw_plan
 from tidings.testing.simulation import Outcome, simulate
 
 CHUNK_SEEDS: Final = 10
@@ -42,7 +42,8 @@ _SERVICES: Final = ("missing read", "seq-kv write_ok", "lin-kv read_ok")
 
 _JOURNAL: Final = (
     *_BETWEEN_NODES,
-    *MEMBERSHIP,
+    *JOURNAL_TROUBLES,
+    "call-refused",
     *_SERVICES,
     "send fail",
     "append appended",

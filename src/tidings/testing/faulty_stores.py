@@ -48,7 +48,11 @@ async def _ask(life: Life, kind: str, call: Callable[[], Coroutine[Any, Any, T]]
             return lambda: None if answer.done() else answer.set_exception(refusal)
         return lambda: None if answer.done() else answer.set_result(result)
 
-    life.call_store(kind, carry_out)
+    def refuse() -> None:
+        if not answer.done():
+            answer.set_exception(Unavailable("nobody listens there"))
+
+    life.call_store(kind, carry_out, refuse)
     patience = loop.call_later(life.call_timeout_s, _give_up, answer)
     try:
         return await answer

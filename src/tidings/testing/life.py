@@ -5,6 +5,7 @@ whose node died, may still take effect later.
 """
 
 import asyncio
+import math
 from collections.abc import Callable
 
 from tidings.maelstrom.node import Node
@@ -33,6 +34,9 @@ class Life:
         self.gate = Gate()
         # Whether its calls reach the stores.
         self.is_cut_off = False
+        # Whether it hears no answer, and from when (loop time) on the stores refuse it at once.
+        self.hears_nothing = False
+        self.refused_from_s = math.inf
         # Set by who builds the node.
         self.node: Node
         self.task: asyncio.Task[None]
@@ -41,32 +45,43 @@ class Life:
         self._trace = trace
         self._crash = crash
 
-    def call_store(self, kind: str, carry_out: CarryOut) -> None:
+    def reach_stores(self) -> None:
+        """Have its calls reach the stores again, and their answers it."""
+        self.is_cut_off = self.hears_nothing = False
+        self.refused_from_s = math.inf
+
+    def call_store(self, kind: str, carry_out: CarryOut, refuse: Answer | None = None) -> None:
         """Have a call carried out some time, or never.
 
         Args:
             kind: "append" for a conditional append, else "call".
             carry_out: Does at once what the store does; returns what hands over the answer.
+            refuse: Says at once that nothing was done, where stores can.
         """
-        self.gate.pass_through(lambda: self._begin(kind, carry_out))
+        self.gate.pass_through(lambda: self._begin(kind, carry_out, refuse))
 
-    def _begin(self, kind: str, carry_out: CarryOut) -> None:
+    def _begin(self, kind: str, carry_out: CarryOut, refuse: Answer | None) -> None:
         if self.is_over:
             return
         fate = self._weather.fate(kind)
         if self.is_cut_off:
             self._trace.count("call-cut-off")
             return
+        loop = asyncio.get_running_loop()
+        if loop.time() >= self.refused_from_s:
+            if refuse is not None:
+                self._trace.count("call-refused")
+                loop.call_soon(self._hear, refuse)
+            return
         if fate.delay_s is None:
             if fate.crash is not None:
                 self._crash(self, fate.crash)
             return
-        loop = asyncio.get_running_loop()
         self._weather.note_arrival(loop.time() + fate.delay_s)
 
         def arrive() -> None:
             answer = carry_out()
-            if fate.is_answered:
+            if fate.is_answered and not self.hears_nothing:
                 loop.call_later(self._weather.answer_delay_s(), self._hear, answer)
             elif fate.crash is not None:
                 self._crash(self, fate.crash)

@@ -93,7 +93,22 @@ def _store_away(_world: World, node: SimNode, _rng: Random) -> Mend:
 
     def mend() -> None:
         if life is not None:
-            life.is_cut_off = False
+            life.reach_stores()
+
+    return mend
+
+
+def _store_dying(world: World, node: SimNode, rng: Random) -> Mend:
+    nodes = rng.choice((world.nodes, [node]))
+    lives = [each.life for each in nodes if each.life is not None]
+    refused_from_s = asyncio.get_running_loop().time() + rng.uniform(0, world.plan.trouble_s)
+    for life in lives:
+        life.hears_nothing = True
+        life.refused_from_s = refused_from_s
+
+    def mend() -> None:
+        for life in lives:
+            life.reach_stores()
 
     return mend
 
@@ -147,4 +162,5 @@ _TROUBLES: dict[str, Callable[[World, SimNode, Random], Mend]] = {
     "clock-jump": _clock_jump,
     "store-full": _store_full,
     "forgotten": _forgotten,
+    "store-dying": _store_dying,
 }

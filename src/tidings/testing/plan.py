@@ -46,12 +46,13 @@ TROUBLES: Final = {
 }
 """Faults that last, each with a mean interval between two of them."""
 
-MEMBERSHIP: Final = {
+JOURNAL_TROUBLES: Final = {
     "forgotten": "all other nodes take a node for one that left, and then for one that comes again",
+    "store-dying": "one node or all get no answer from the stores, and then a refusal",
 }
-"""Likewise, where nodes come and go: only for `journal`."""
+"""Likewise, only for `journal`: not everywhere do nodes come and go, and stores refuse at once."""
 
-FAULTS: Final = (*CHANCES, *TROUBLES, *MEMBERSHIP)
+FAULTS: Final = (*CHANCES, *TROUBLES, *JOURNAL_TROUBLES)
 
 LATENCIES: Final = ("none", "constant", "uniform", "exponential")
 
@@ -209,7 +210,7 @@ def _draw_journal(plan: Plan, rng: Random) -> None:
 
 def _draw_cluster(plan: Plan, rng: Random) -> None:
     """Draw what was thought of last, apart from the rest, so that seeds keep that."""
-    plan.intervals_s |= {name: rate for name in MEMBERSHIP if (rate := _draw_interval_s(rng))}
+    plan.intervals_s |= {name: rate for name in JOURNAL_TROUBLES if (rate := _draw_interval_s(rng))}
     if rng.random() < 0.3:
         # An operation takes some hundred bytes of these.
         plan.settings = replace(

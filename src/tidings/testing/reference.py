@@ -3,7 +3,8 @@
 The invariants stand in `tidings.testing.audit`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from tidings.core.blob_numbers import data_blob
 from tidings.core.checkpoint import decode_checkpoint, restore_checkpoint
@@ -37,6 +38,14 @@ from tidings.testing.trace import Trace
 from tidings.types import Offset, Slot, TopicPartition
 
 
+class Held(NamedTuple):
+    """What a node holds."""
+
+    node_id: str
+    next_slot: Slot
+    digest: bytes
+
+
 class Reference:
     """Folds the stored journal once more, from slot 0, and checks what it names."""
 
@@ -59,11 +68,15 @@ class Reference:
         # Of every blob that a page has or names: the page.
         self._owners: dict[str, int] = {}
         self._segments: dict[int, bytes] = {}
-        self._at_checkpoint = b""
+        # What nodes hold that have folded all slots below this one.
+        self._digests = {Slot(0): digest(self.state)}
 
-    def check(self, entries: list[bytes], read: dict[tuple[bytes, int], bytes]) -> None:
-        """Fold `entries`, then check pages, blobs, checkpoint, and what was read."""
+    def check(
+        self, entries: list[bytes], read: dict[tuple[bytes, int], bytes], held: Sequence[Held]
+    ) -> None:
+        """Fold `entries`; then check pages, blobs, checkpoint, what was read, what nodes hold."""
         checkpoint = checkpoint_slot(self._storage.cell(CHECKPOINT_CELL))
+        wanted = {checkpoint, *(each.next_slot for each in held)}
         for number, data in enumerate(entries):
             page = self.state.open_page
             for submission, results in self.state.apply(Slot(number), decode_entry(data)):
@@ -75,8 +88,8 @@ class Reference:
                     self._check_operation(operation, result, page)
             if self.state.is_at_page_boundary:
                 self._keep_page(self.state.unwritten[page], entries)
-            if self.state.next_slot == checkpoint:
-                self._at_checkpoint = digest(self.state)
+            if self.state.next_slot in wanted:
+                self._digests[self.state.next_slot] = digest(self.state)
         self._check_pages()
         self._check_blobs()
         self._check_leftovers(checkpoint)
@@ -84,6 +97,9 @@ class Reference:
             self._check_checkpoint(checkpoint)
         for place, data in read.items():
             assert self._bytes(self._appended[place]) == data, f"A6: another record at {place}"
+        for each in held:
+            expected = self._digests[each.next_slot]
+            assert each.digest == expected, f"A2: {each.node_id} holds another state"
 
     @property
     def _has_segments(self) -> bool:
@@ -154,7 +170,9 @@ class Reference:
         blob = self._storage.blob(checkpoint_blob(checkpoint))
         assert blob is not None, f"A5: checkpoint {checkpoint} is named and not stored"
         restored = restore_checkpoint(decode_checkpoint(blob))
-        assert digest(restored) == self._at_checkpoint, f"A2: checkpoint {checkpoint} differs"
+        assert digest(restored) == self._digests[Slot(checkpoint)], (
+            f"A2: checkpoint {checkpoint} differs"
+        )
 
     def _keep_page(self, page: Page, entries: list[bytes]) -> None:
         names = (page_blob(page.number), segment_blob(page.number), *page.blobs)

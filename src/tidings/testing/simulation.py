@@ -24,12 +24,12 @@ from tidings.testing.clients import Clients, within
 from tidings.testing.loop import new_loop
 from tidings.testing.nemesis import haunt
 from tidings.testing.plan import Plan
-from tidings.testing.reference import Reference
+from tidings.testing.reference import Held, Reference
 from tidings.testing.trace import Trace
 from tidings.testing.world import World
 
 CONVERGE_S: Final = 30.0
-"""Within this time after nothing is asked any more, all nodes have folded the same slots."""
+"""Within this time after nothing is asked any more, all nodes have folded what the journal held."""
 
 COLLECT_S: Final = 40.0
 """Within this time all that is dead is deleted, and so are orphans, unless settings are tiny."""
@@ -228,22 +228,35 @@ def _has_no_orphans(world: World) -> bool:
 
 
 async def _converge(world: World) -> None:
-    """Wait until all nodes hold the fold of the whole journal."""
+    """Wait until all nodes know what the journal holds now, and compare what they hold.
+
+    Nodes without gossip and with tiny pages may go on collecting what was left of each other's
+    collecting: the journal grows meanwhile, and nodes hold the fold of more or less of it.
+    """
+    await asyncio.sleep(QUIET_S)
+    known = len(world.auditor.entries(world.storage))
     async with within(CONVERGE_S, "all nodes know the whole journal"):
         while True:
-            await asyncio.sleep(QUIET_S)
-            entries = world.auditor.entries(world.storage)
-            logs = [node.log for node in world.nodes]
-            slots = [log.journal.state.next_slot for log in logs if log is not None]
-            if slots == [len(entries)] * len(logs):
+            states = _states(world)
+            if all(state.next_slot >= known for state in states):
                 break
+            await asyncio.sleep(QUIET_S)
     assert not world.auditor.lost, f"A5: {world.auditor.lost[0]}"
+    held = [
+        Held(node.node_id, state.next_slot, digest(state))
+        for node, state in zip(world.nodes, states, strict=True)
+    ]
     reference = Reference(world.storage, world.trace, world.plan.page_format)
-    reference.check(entries, world.auditor.read)
-    expected = digest(reference.state)
+    reference.check(world.auditor.entries(world.storage), world.auditor.read, held)
+
+
+def _states(world: World) -> list[State]:
+    """Return what each node holds."""
+    found = []
     for node in world.nodes:
         assert node.log is not None, f"{node.node_id} is down though all healed"
-        assert digest(node.log.journal.state) == expected, f"A2: {node.node_id} holds another state"
+        found.append(node.log.journal.state)
+    return found
 
 
 def _judge(outcome: Outcome) -> None:

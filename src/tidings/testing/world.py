@@ -221,7 +221,7 @@ class World:
         for node in self.nodes:
             node.meet(self.node_ids)
             if node.life is not None:
-                node.life.is_cut_off = False
+                node.life.reach_stores()
                 node.life.gate.open()
         self.start_all()
 
