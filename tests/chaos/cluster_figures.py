@@ -4,10 +4,12 @@ The nemesis notes when a fault begins and ends: `start-fault` and `stop-fault`, 
 whom, as value: {"number": 3, "kind": "kill brokers", "on": "b1 b2"}.
 """
 
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
+from math import inf
 from statistics import median
 
 from chaos_history import NEMESIS
@@ -79,23 +81,41 @@ def recoveries(history: Sequence[Event]) -> list[Period]:
     new fault came before that are left out.
     """
     wrong = faults(history)
-    sends = [
-        (key, operation.invocation.time / _NS, operation.completion.time / _NS)
-        for operation in read_operations(history)
-        if operation.type == "ok"
-        for key in operation.sends
-    ]
-    keys = dict.fromkeys(key for key, _, _ in sends)
+    sends = _sends(history)
     found = []
     for begin_s in _calms(wrong):
-        calm_until_s = min((each.begin_s for each in wrong if each.begin_s > begin_s), default=None)
-        firsts = {key: _first(sends, key, begin_s) for key in keys}
-        if None in firsts.values():
-            continue
-        end_s = max(first for first in firsts.values() if first is not None)
-        if calm_until_s is None or end_s < calm_until_s:
+        calm_until_s = min((each.begin_s for each in wrong if each.begin_s > begin_s), default=inf)
+        end_s = max((_first_end(its, begin_s) for its in sends.values()), default=inf)
+        if end_s < calm_until_s:
             found.append(Period(begin_s, end_s, _names(wrong, begin_s, begin_s)))
     return found
+
+
+_Sends = tuple[list[float], list[float]]
+"""When sends began, in order; and for each when the first ended of those that began no earlier."""
+
+
+def _sends(history: Sequence[Event]) -> dict[str, _Sends]:
+    """Return the acknowledged sends to each key."""
+    times: dict[str, list[tuple[float, float]]] = {}
+    for operation in read_operations(history):
+        if operation.type == "ok":
+            time_s = operation.invocation.time / _NS, operation.completion.time / _NS
+            for key in operation.sends:
+                times.setdefault(key, []).append(time_s)
+    return {key: _in_order(its) for key, its in times.items()}
+
+
+def _in_order(times: list[tuple[float, float]]) -> _Sends:
+    ascending = sorted(times)
+    ends_s = [end_s for _, end_s in ascending]
+    return [begin_s for begin_s, _ in ascending], list(accumulate(reversed(ends_s), min))[::-1]
+
+
+def _first_end(sends: _Sends, after_s: float) -> float:
+    begins_s, first_ends_s = sends
+    place = bisect_right(begins_s, after_s)
+    return first_ends_s[place] if place < len(begins_s) else inf
 
 
 def _calms(wrong: Sequence[Period]) -> Iterator[float]:
@@ -103,11 +123,6 @@ def _calms(wrong: Sequence[Period]) -> Iterator[float]:
     for each in wrong:
         if not any(other.begin_s <= each.end_s < other.end_s for other in wrong):
             yield each.end_s
-
-
-def _first(sends: Sequence[tuple[str, float, float]], key: str, begin_s: float) -> float | None:
-    ends = [end_s for its, invoked_s, end_s in sends if its == key and invoked_s > begin_s]
-    return min(ends, default=None)
 
 
 def _names(wrong: Sequence[Period], begin_s: float, end_s: float) -> str:

@@ -78,9 +78,12 @@ class Nemesis:
     def look_after_brokers(self) -> None:
         """Start each broker that ended by itself, which is a finding if it had been ready."""
         for member in self._cluster.members:
-            if member.name not in self._down and member.broker.exit_status() is not None:
+            status = member.broker.exit_status()
+            if member.name not in self._down and status is not None:
                 if member.broker.is_ready_within(0.0):
-                    self._recorder.complain(f"{member.name} ended by itself: see its log")
+                    self._recorder.complain(
+                        f"{member.name} ended by itself, with {status}: see its log"
+                    )
                 member.broker.start()
 
     def await_all(self) -> None:
