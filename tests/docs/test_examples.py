@@ -160,6 +160,8 @@ def store() -> Iterator[str]:
     try:
         server = running.__enter__()
     except Missing as missing:
+        if os.environ.get("CI") == "true":
+            raise
         pytest.skip(str(missing))
     try:
         yield databases.postgres_url(server.address)
