@@ -16,8 +16,8 @@ from cluster_nemesis import Nemesis
 from cluster_reads import missing
 from cluster_servers import Cluster, Member
 from databases import Server
-from fetched import Missing
 from hosts import LOOPBACK, Network, why_not
+from obtaining import needed
 
 from tidings.checker.history import EventType
 from tidings.types import Json
@@ -34,12 +34,8 @@ def needs(store: str) -> None:
     reason = why_not()
     if reason is not None:
         pytest.skip(reason)
-    try:
+    with needed():
         cluster_run.obtain(store)
-    except Missing as missing_server:
-        if os.environ.get("CI") == "true":
-            raise
-        pytest.skip(str(missing_server))
 
 
 @pytest.mark.real

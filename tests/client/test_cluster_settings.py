@@ -56,6 +56,22 @@ def command(monkeypatch: pytest.MonkeyPatch) -> Command:
     return Command(monkeypatch)
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--order", "etcd://user:word@[::1", "--blobs", BLOBS],
+        ["--order", ORDER, "--blobs", "s3://user:word@[::1"],
+        ["--store", "postgres://user:word@[::1/database"],
+    ],
+)
+def test_url_that_is_none_is_refused_without_its_password(
+    command: Command, options: list[str]
+) -> None:
+    said = command.refused(*options)
+    assert "The URL of a store is none" in said
+    assert "word" not in said
+
+
 def test_two_stores_make_a_cluster(command: Command) -> None:
     place = command.place("--order", ORDER, "--blobs", BLOBS)
     assert (place.order, place.blobs, place.node_id, place.secret) == (ORDER, BLOBS, None, None)

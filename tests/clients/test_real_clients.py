@@ -3,14 +3,13 @@
 A client that cannot be had on this machine is skipped; where CI is set to true, that is a failure.
 """
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 
 import brokers
 import pytest
 from client_run import run_scenarios
-from fetched import Missing
 from group_scenarios import GROUP_SCENARIOS, run_group_scenario
+from obtaining import needed
 from real_clients import CLIENTS, GROUP_CLIENTS
 from scenarios import EXPECTED
 
@@ -40,12 +39,8 @@ def address() -> Iterator[str]:
 
 
 def obtained(client: Callable[[], Sequence[str]]) -> Sequence[str]:
-    try:
+    with needed():
         return client()
-    except Missing as missing:
-        if os.environ.get("CI") == "true":
-            raise
-        pytest.skip(str(missing))
 
 
 @pytest.mark.parametrize("client", CLIENTS)

@@ -1,12 +1,11 @@
 """Three brokers as processes on real stores: killed, restarted, paused, without their stores."""
 
-import os
 from collections.abc import Iterator
 from itertools import count
 
 import pytest
 from confluent_kafka import KafkaError, Producer
-from fetched import Missing
+from obtaining import obtained
 from real_cluster import (
     BROKERS,
     PARTITIONS,
@@ -46,17 +45,8 @@ _topic_numbers = count()
 
 @pytest.fixture(scope="module", params=["postgres", "etcd and s3"])
 def cluster(request: pytest.FixtureRequest) -> Iterator[RealCluster]:
-    running = cluster_on(request.param)
-    try:
-        found = running.__enter__()
-    except Missing as missing:
-        if os.environ.get("CI") == "true":
-            raise
-        pytest.skip(str(missing))
-    try:
+    with obtained(lambda: cluster_on(request.param)) as found:
         yield found
-    finally:
-        running.__exit__(None, None, None)
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 from confluent_kafka import Consumer, Producer
-from fetched import Missing
+from obtaining import obtained
 
 from tidings.cli import main
 from tidings.kafka import serve
@@ -156,17 +156,8 @@ def test_unit_is_one_to_systemd(tmp_path: Path) -> None:
 @pytest.fixture
 def store() -> Iterator[str]:
     """Run PostgreSQL, and return its URL."""
-    running = databases.postgres()
-    try:
-        server = running.__enter__()
-    except Missing as missing:
-        if os.environ.get("CI") == "true":
-            raise
-        pytest.skip(str(missing))
-    try:
+    with obtained(databases.postgres) as server:
         yield databases.postgres_url(server.address)
-    finally:
-        running.__exit__(None, None, None)
 
 
 @pytest.mark.real

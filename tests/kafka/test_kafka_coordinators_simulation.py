@@ -6,12 +6,11 @@ import random
 import pytest
 import simulated_coordinators
 from simulated_coordinators import Coordinators
-from simulated_group import REBALANCE_MS, REQUEST_S_MAX, SESSION_MS, Consumer
-from test_kafka_group_simulation import check_settled, disturb
+from simulated_group import REBALANCE_MS, REQUEST_S_MAX, SESSION_MS
+from test_kafka_group_simulation import TROUBLE_S, disturb_and_settle
 
 from tidings.testing.loop import run
 
-TROUBLE_S = 240.0
 SETTLE_S = (
     4 * (SESSION_MS + REBALANCE_MS) / 1000 + 4 * REQUEST_S_MAX + simulated_coordinators.SLEEP_S_MAX
 )
@@ -42,17 +41,9 @@ async def live(seed: int) -> dict[str, int]:
     async with asyncio.TaskGroup() as tasks:
         moves = [nemesis.uniform(1, 30) for _ in range(nemesis.choice([3, 10]))]
         brokers = tasks.create_task(world.run(moves))
-        consumers: dict[Consumer, asyncio.Task[None]] = {}
-        end_s = asyncio.get_running_loop().time() + TROUBLE_S
-        while asyncio.get_running_loop().time() < end_s:
-            disturb(world, consumers, nemesis, tasks)
-            await asyncio.sleep(nemesis.uniform(0, 20))
-        world.loss_percent, world.latency_s_max = 0, 0.01
-        world.log.failures_percent = 0
-        await asyncio.sleep(max(0, sum(moves) - TROUBLE_S) + SETTLE_S)
-        check_settled(world, {one: task for one, task in consumers.items() if not task.done()})
-        for task in [*consumers.values(), brokers]:
-            task.cancel()
+        calm_s = max(0, sum(moves) - TROUBLE_S) + SETTLE_S
+        await disturb_and_settle(world, nemesis, calm_s)
+        brokers.cancel()
     return world.seen.counts
 
 

@@ -50,6 +50,15 @@ async def live(seed: int) -> dict[str, int]:
     lives = [nemesis.uniform(5, 80) for _ in range(nemesis.choice([0, 2, 5]))]
     async with asyncio.TaskGroup() as tasks:
         broker = tasks.create_task(world.run(lives))
+        calm_s = max(0, sum(lives) + 5 * len(lives) - TROUBLE_S) + SETTLE_S
+        await disturb_and_settle(world, nemesis, calm_s)
+        broker.cancel()
+    return world.seen.counts
+
+
+async def disturb_and_settle(world: World, nemesis: random.Random, calm_s: float) -> None:
+    """Have consumers come and go for a while; then all is well, and after `calm_s` they agree."""
+    async with asyncio.TaskGroup() as tasks:
         consumers: dict[Consumer, asyncio.Task[None]] = {}
         end_s = asyncio.get_running_loop().time() + TROUBLE_S
         while asyncio.get_running_loop().time() < end_s:
@@ -57,11 +66,10 @@ async def live(seed: int) -> dict[str, int]:
             await asyncio.sleep(nemesis.uniform(0, 20))
         world.loss_percent, world.latency_s_max = 0, 0.01
         world.log.failures_percent = 0
-        await asyncio.sleep(max(0, sum(lives) + 5 * len(lives) - TROUBLE_S) + SETTLE_S)
+        await asyncio.sleep(calm_s)
         check_settled(world, {one: task for one, task in consumers.items() if not task.done()})
-        for task in [*consumers.values(), broker]:
+        for task in consumers.values():
             task.cancel()
-    return world.seen.counts
 
 
 def disturb(

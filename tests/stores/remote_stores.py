@@ -1,16 +1,13 @@
 """Stores on servers: how tests get a server, and clients of a journal that is new."""
 
 import asyncio
-import os
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import count
 from random import Random
 from typing import TypeVar
 
 import databases
-import pytest
-from fetched import Missing
 
 from tidings.errors import Unavailable
 from tidings.ports import AppendOutcome, BlobStore, OrderStore, Trimmed, Unsettled
@@ -26,22 +23,6 @@ _journal_numbers = count()
 
 PATIENT_S = 20.0
 """The deadline of stores whose server nobody troubles, on a machine that is busy."""
-
-
-@contextmanager
-def obtained(start: Callable[[], AbstractContextManager[T]]) -> Iterator[T]:
-    """Run a server; skip what needs it where it cannot be had, but with CI=true fail."""
-    running = start()
-    try:
-        server = running.__enter__()
-    except Missing as missing:
-        if os.environ.get("CI") == "true":
-            raise
-        pytest.skip(str(missing))
-    try:
-        yield server
-    finally:
-        running.__exit__(None, None, None)
 
 
 class Ear:

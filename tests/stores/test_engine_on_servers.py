@@ -11,7 +11,8 @@ from random import Random
 import databases
 import pytest
 import uvloop
-from remote_stores import etcd_url, new_journal, obtained
+from obtaining import obtained
+from remote_stores import etcd_url, new_journal
 
 from tidings.clock import SystemClock
 from tidings.core.pages import PageFormat

@@ -9,6 +9,7 @@ import databases
 import grpc
 import grpc.aio
 import pytest
+from obtaining import obtained
 from real_loop import run_real
 from remote_stores import (
     PATIENT_S,
@@ -16,7 +17,6 @@ from remote_stores import (
     etcd_order,
     etcd_stores,
     etcd_url,
-    obtained,
     read,
     settled,
 )

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import databases
 import pytest
+from obtaining import obtained
 from real_loop import run_real
-from remote_stores import Ear, etcd_stores, obtained, read, settled
+from remote_stores import Ear, etcd_stores, read, settled
 
 from tidings.errors import InvalidRequest, Unavailable
 from tidings.ports import Appended

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 
 import databases
 import pytest
+from obtaining import obtained
 from real_loop import run_real
-from remote_stores import Ear, answered, etcd_stores, etcd_url, obtained
+from remote_stores import Ear, answered, etcd_stores, etcd_url
 
 from tidings.stores.etcd import EtcdOrderStore
 from tidings.stores.etcd.following import Follower

@@ -8,11 +8,11 @@ from typing import Any
 import asyncpg
 import databases
 import pytest
+from obtaining import obtained
 from real_loop import run_real
 from remote_stores import (
     PATIENT_S,
     Ear,
-    obtained,
     postgres_blobs,
     postgres_order,
     postgres_stores,

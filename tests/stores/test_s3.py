@@ -7,8 +7,9 @@ from pathlib import Path
 import databases
 import obstore
 import pytest
+from obtaining import obtained
 from real_loop import run_real
-from remote_stores import PATIENT_S, obtained, s3_blobs
+from remote_stores import PATIENT_S, s3_blobs
 from trouble import TIMEOUT_S, TroubledBlobStore, in_trouble
 
 from tidings.errors import Corrupt, InvalidRequest, Unavailable

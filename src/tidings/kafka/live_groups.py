@@ -122,7 +122,7 @@ class LiveGroups:
         """Return a group, from memory or made anew from the journal."""
         live = self._live.get(group_id)
         stored = self._log.state.groups.get(group_id)
-        version = stored.version if stored else 0
+        version = self.stored_version(group_id)
         if live is not None and not live.is_saving and version > live.version:
             # Somebody else has saved it: what is here follows from what is no more.
             self.give_up(live)

@@ -77,7 +77,7 @@ def check_urls(order_url: str, blobs_url: str) -> None:
     Raises:
         InvalidRequest: They cannot; the text says what to do.
     """
-    order, blobs = urlsplit(order_url).scheme, urlsplit(blobs_url).scheme
+    order, blobs = _scheme(order_url), _scheme(blobs_url)
     if order not in (*ETCD, *POSTGRES):
         raise InvalidRequest(
             f"{order}: is no order store. Say etcd://HOST:PORT,… or postgres://HOST/DATABASE."
@@ -87,6 +87,14 @@ def check_urls(order_url: str, blobs_url: str) -> None:
             f"{blobs}: is no blob store. Say s3://BUCKET/PATH, gs://…, az://…"
             " or postgres://HOST/DATABASE."
         )
+
+
+def _scheme(url: str) -> str:
+    try:
+        return urlsplit(url).scheme
+    except ValueError as error:
+        # Without the URL, which may say a password.
+        raise InvalidRequest(f"The URL of a store is none: {error}.") from error
 
 
 async def _open(
