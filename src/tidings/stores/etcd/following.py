@@ -1,9 +1,10 @@
 """Hears of slots as they are filled, through a watch.
 
-A watch shows one member's state, which may be old; a member that hangs shows nothing. So once in a
-while the newest slot is read, linearizably: if the watch has not told of the one that was read the
-time before, it is begun again, at another member. It goes on where it was, unless etcd was
-compacted since: then it begins anew, with the newest slot.
+A watch shows one member's state, which may be old; a member that hangs shows nothing. So a watch
+is begun again at another member as soon as calls go to another one. And once in a while the newest
+slot is read, linearizably: if the watch has not told of the one that was read the time before,
+another member is asked from then on. A watch goes on where it was, unless etcd was compacted since:
+then it begins anew, with the newest slot.
 """
 
 import asyncio
@@ -68,20 +69,21 @@ class Follower:
         while True:
             try:
                 async with asyncio.TaskGroup() as tasks:
-                    tasks.create_task(self._watch())
+                    tasks.create_task(self._watch(tasks))
                     tasks.create_task(self._check())
             except* Unavailable as errors:
                 log.warning("etcd does not tell of new slots: %s", errors.exceptions[0])
             await asyncio.sleep(PAUSE_S)
 
-    async def _watch(self) -> None:
+    async def _watch(self, tasks: asyncio.TaskGroup) -> None:
         if not self._revision:
             newest = await self._read_newest()
             self._revision = newest.revision
             for pair in newest.pairs:
                 self._tell(pair, None)
         request = watch_request(*self._place, self._revision + 1)
-        async with self._client.watch(request) as messages:
+        async with self._client.watch(request) as (place, messages):
+            tasks.create_task(self._leave(place))
             async for data in messages:
                 message = Watched.decode(data)
                 for pair in message.put:
@@ -91,6 +93,11 @@ class Follower:
                     self._revision = 0
                     raise Unavailable(f"the watch was cancelled: {message.reason}")
         raise Unavailable("the watch ended")
+
+    async def _leave(self, place: int) -> None:
+        """End when calls leave the member that is watched."""
+        await self._client.left(place)
+        raise Unavailable("another member of etcd is asked from now on")
 
     def _tell(self, pair: KeyValue, entry: bytes | None) -> None:
         slot = slot_of(pair)
@@ -103,7 +110,7 @@ class Follower:
         while True:
             await asyncio.sleep(self._check_s)
             if seen > self._told:
-                self._client.avoid_current()
+                self._client.move_on()
                 raise Unavailable(f"slot {seen} was filled, and the watch did not tell")
             newest = await self._read_newest()
             seen = slot_of(newest.pairs[-1]) if newest.pairs else -1
@@ -111,6 +118,6 @@ class Follower:
     async def _read_newest(self) -> Found:
         request = keys_only(range_request(*self._place, count_max=1, is_last_first=True))
         try:
-            return Found.decode(await self._client.call(RANGE, request))
+            return Found.decode(await self._client.call(RANGE, request, may_repeat=True))
         except Indeterminate as error:
             raise Unavailable(str(error)) from error

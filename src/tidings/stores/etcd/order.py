@@ -50,7 +50,7 @@ TRIM_STEP_SLOTS = 256
 """Keys deleted with one request: a longer one makes all others wait."""
 
 TIMEOUT_S = 5.0
-"""How long a call may take: some elections."""
+"""How long a call may take: some elections. `members.SILENCE_SHARE` of it is for one member."""
 
 SLOT_DIGITS = 20
 
@@ -204,7 +204,7 @@ class EtcdOrderStore:
     async def _ask(self, method: str, request: bytes) -> bytes:
         """Make a call that may be repeated."""
         try:
-            return await self._client.call(method, request)
+            return await self._client.call(method, request, may_repeat=True)
         except Indeterminate as error:
             raise Unavailable(str(error)) from error
 
