@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: clients run challenge chaos chaos-cluster docs fuzz growth matrix bench bench-broker sim sim-mutants setup test lint types imports unit format lock clean
+.PHONY: clients run challenge chaos chaos-cluster docs fuzz growth matrix bench bench-broker bench-cluster sim sim-mutants setup test lint types imports unit format lock clean
 
 run: setup  ## a broker on 127.0.0.1:9092, with its data in ./tidings-data
 	$(BIN)/tidings serve $(OPTIONS)
@@ -54,6 +54,10 @@ bench: setup  ## what an append, the stores on disk, the checker, the workbench 
 
 bench-broker: setup  ## the broker beside Apache Kafka, kfake and Tansu; with OPTIONS=--quick in minutes
 	$(BIN)/python benchmarks/broker $(OPTIONS)
+
+bench-cluster: setup  ## brokers on etcd and S3, and on PostgreSQL; OPTIONS=--quick takes minutes
+	tests/servers/install_from_debian
+	$(BIN)/python benchmarks/cluster $(OPTIONS)
 
 growth: setup  ## what grows with a million small batches; OPTIONS="--batches 10000000" for months of use
 	$(BIN)/python benchmarks/growth.py --batches 1000000 $(OPTIONS)

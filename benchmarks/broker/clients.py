@@ -165,10 +165,10 @@ def _stand_at_tail(consumer: Consumer, address: str, topic: str) -> None:
         taken += len(_take(consumer, deadline))
 
 
-def one_by_one(address: str, topic: str, count: int) -> list[float]:
-    """Produce records of 100 B, each when the one before was acknowledged; return the seconds."""
+def one_by_one(address: str, topic: str, count: int, size: int = 100) -> list[float]:
+    """Produce records, each when the one before was acknowledged; return the seconds of each."""
     producer = _producer(address, linger_ms=0)
-    value = bytes(100)
+    value = random.Random(size).randbytes(size)
     taken = []
     for _ in range(count):
         started = time.perf_counter()

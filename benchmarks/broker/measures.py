@@ -5,7 +5,7 @@ import json
 import os
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -141,12 +141,12 @@ def consume_tail(broker: Running, load: Load) -> Figures:
 def one_by_one(broker: Running, load: Load) -> Figures:
     """Wait for each record of 100 B."""
     taken = clients.one_by_one(broker.address, broker.new_topic(), load.singles)
-    return _latencies("one record of 100 B", taken)
+    return latencies("one record of 100 B", taken)
 
 
 def end_to_end(broker: Running, load: Load) -> Figures:
     """From producer to consumer at a steady rate."""
-    return _latencies("end to end at 1,000/s", _end_to_end(broker, load))
+    return latencies("end to end at 1,000/s", _end_to_end(broker, load))
 
 
 def end_to_end_beside_laggard(broker: Running, load: Load) -> Figures:
@@ -154,7 +154,7 @@ def end_to_end_beside_laggard(broker: Running, load: Load) -> Figures:
     old = broker.new_topic()
     clients.produce(broker.address, old, load.small, 100)
     with clients.laggard(broker.address, old, PARTITIONS):
-        return _latencies("the same beside a consumer far behind", _end_to_end(broker, load))
+        return latencies("the same beside a consumer far behind", _end_to_end(broker, load))
 
 
 def _end_to_end(broker: Running, load: Load) -> list[float]:
@@ -162,7 +162,8 @@ def _end_to_end(broker: Running, load: Load) -> list[float]:
     return clients.end_to_end(broker.address, topic, END_TO_END_RATE, load.seconds, PARTITIONS)
 
 
-def _latencies(title: str, taken: list[float]) -> Figures:
+def latencies(title: str, taken: Sequence[float]) -> Figures:
+    """Return the median and the 99th percentile of seconds."""
     return {
         f"{title}, p50 ms": median(taken) * 1e3,
         f"{title}, p99 ms": quantiles(taken, n=100)[98] * 1e3,

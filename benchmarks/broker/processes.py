@@ -31,6 +31,13 @@ def _memory_mb(process_id: int, field: str) -> float:
     raise AssertionError("a process that runs has resident memory")
 
 
+def idle_s() -> float:
+    """Return the seconds that all cores together had nothing to do, since the machine started."""
+    fields = Path("/proc/stat").read_text().splitlines()[0].split()
+    # The fourth and fifth: nothing to do, and nothing to do but wait for a disk.
+    return (int(fields[4]) + int(fields[5])) / _TICKS_PER_S
+
+
 def load_average() -> float:
     """Return how many processes wanted a core, on average over the last minute."""
     return os.getloadavg()[0]

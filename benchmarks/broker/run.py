@@ -20,7 +20,7 @@ from measures import LIMITS, QUICK, SCENARIOS, Figures, Load, Running
 from table import Table
 
 from clients import Failed
-from servers import PEERS, Peer
+from servers import OURS, PEERS, Peer
 
 LIMIT = "limit"
 """The column of what the disk, or the load generator, would allow."""
@@ -43,7 +43,7 @@ class Benchmark:
 
     def __init__(self, peers: Sequence[Peer], load: Load, wanted: argparse.Namespace) -> None:
         """What the brokers keep goes into `wanted.folder`, the figures into `wanted.markdown`."""
-        self.table = Table([*(peer.name for peer in peers), LIMIT])
+        self.table = Table([*(peer.name for peer in peers), LIMIT], OURS)
         self.load_averages: list[float] = []
         self._peers = peers
         self._load = load

@@ -1,16 +1,16 @@
-"""Collects figures over the rounds, and shows medians and their ratios to ours as Markdown."""
+"""Collects figures over the rounds; shows medians, and ratios to one column, as Markdown."""
 
 from collections.abc import Sequence
 from statistics import median
-
-from servers import OURS
 
 
 class Table:
     """Figures by name and column, one of each a round."""
 
-    def __init__(self, columns: Sequence[str]) -> None:
+    def __init__(self, columns: Sequence[str], reference: str) -> None:
+        """Figures of other columns are also shown divided by those of `reference`."""
         self._columns = columns
+        self._reference = reference
         # By the figure's name, then by column; in the order in which they came.
         self._figures: dict[str, dict[str, list[float]]] = {}
         self._failures: list[str] = []
@@ -27,7 +27,7 @@ class Table:
             self._failures.append(failure)
 
     def markdown(self) -> str:
-        """Return the table; behind a figure, in brackets, it divided by ours."""
+        """Return the table; behind a figure, in brackets, it divided by the reference."""
         lines = [
             f"| | {' | '.join(self._columns)} |",
             f"|---|{'---|' * len(self._columns)}",
@@ -38,17 +38,18 @@ class Table:
         return "\n".join(lines) + "\n"
 
     def _line(self, name: str, by_column: dict[str, list[float]]) -> str:
-        ours = median(by_column[OURS]) if OURS in by_column else None
+        reference = by_column.get(self._reference)
+        divisor = median(reference) if reference else None
         cells = [
-            _cell(by_column.get(column), None if column == OURS else ours)
+            _cell(by_column.get(column), None if column == self._reference else divisor)
             for column in self._columns
         ]
         return f"| {name} | {' | '.join(cells)} |"
 
 
-def _cell(figures: list[float] | None, ours: float | None) -> str:
+def _cell(figures: list[float] | None, divisor: float | None) -> str:
     if not figures:
         return "-"
     middle = median(figures)
     shown = f"{middle:,.0f}" if middle >= 100 else f"{middle:.3g}"
-    return f"{shown} ({middle / ours:.2g}x)" if ours else shown
+    return f"{shown} ({middle / divisor:.2g}x)" if divisor else shown

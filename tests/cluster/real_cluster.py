@@ -1,8 +1,6 @@
 """Brokers as processes on shared stores as processes, and real clients of theirs."""
 
 import contextlib
-import sys
-import tempfile
 import threading
 import time
 import urllib.error
@@ -17,6 +15,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Produ
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 from databases import Server
+from members import member
 
 BROKERS = 3
 PARTITIONS = 6
@@ -73,7 +72,7 @@ def cluster_on(kind: str) -> Iterator[RealCluster]:
             options = ["--order", f"etcd://{order.address}"]
             options += ["--blobs", databases.s3_url(blobs.address)]
         metrics_ports = [free_port() for _ in range(BROKERS)]
-        found = [_broker(stack, [*options, "--metrics-port", str(port)]) for port in metrics_ports]
+        found = [member(stack, [*options, "--metrics-port", str(port)]) for port in metrics_ports]
         for broker in found:
             broker.begin_start()
         for broker in found:
@@ -81,21 +80,6 @@ def cluster_on(kind: str) -> Iterator[RealCluster]:
         cluster = RealCluster(order, blobs, found, metrics_ports)
         until(lambda: len(leaders_known_by(found[0])) == BROKERS)
         yield cluster
-
-
-def _broker(stack: contextlib.ExitStack, options: list[str]) -> Server:
-    port = free_port()
-    output = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 -- the stack is one
-    command = [sys.executable, "-m", "tidings", "serve", "--port", str(port), *options]
-    broker = Server(
-        command,
-        f"127.0.0.1:{port}",
-        ready="listens on",
-        output=output,
-        environment=databases.S3_ENVIRONMENT,
-    )
-    stack.callback(broker.kill)
-    return broker
 
 
 def until(condition: Callable[[], object]) -> None:

@@ -124,6 +124,10 @@ class Server:
         """Let it go on, with all that came meanwhile."""
         self._signal(signal.SIGCONT)
 
+    def process_ids(self) -> list[int]:
+        """Return its processes; none if it does not run."""
+        return _family(self._process.pid) if self._process else []
+
     def _signal(self, number: signal.Signals) -> None:
         assert self._process is not None
         for process in _family(self._process.pid):

@@ -2,10 +2,11 @@
 //
 //	load -address HOST:PORT -topic T -connections N -seconds S          as fast as they are answered
 //	load -address HOST:PORT -topic T -connections N -seconds S -rate R  R requests a second on each
+//	load … -rate R -stamped                                             values begin with when they were sent
 //	load -address HOST:PORT -topic T -first                             one request, as soon as can be
 //	load -answer PORT                                                   a server that only answers
 //
-// The last is the generator's own limit: no broker can do less than to answer.
+// With several addresses, with commas between them, connections take turns. The last is the generator's own limit: no broker can do less than to answer.
 package main
 
 import (
@@ -18,6 +19,7 @@ import (
 	"net"
 	"os"
 	"sort"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -32,12 +34,13 @@ const (
 )
 
 func main() {
-	address := flag.String("address", "127.0.0.1:9092", "where the broker listens")
+	address := flag.String("address", "127.0.0.1:9092", "where brokers listen")
 	topic := flag.String("topic", "load", "an existing topic")
 	partitions := flag.Int("partitions", 4, "partitions of the topic")
 	connections := flag.Int("connections", 50, "connections")
 	seconds := flag.Float64("seconds", 5, "how long")
 	rate := flag.Float64("rate", 0, "requests a second on each connection; 0: as many as are answered")
+	stamped := flag.Bool("stamped", false, "values begin with the nanoseconds since 1970, big-endian")
 	first := flag.Bool("first", false, "create the topic, and end with the first answer")
 	answer := flag.Int("answer", 0, "only answer, on this port")
 	flag.Parse()
@@ -47,7 +50,7 @@ func main() {
 	case *first:
 		firstRecord(*address, *topic)
 	default:
-		run(*address, *topic, *partitions, *connections, *seconds, *rate)
+		run(strings.Split(*address, ","), *topic, *partitions, *connections, *seconds, *rate, *stamped)
 	}
 }
 
@@ -72,10 +75,12 @@ func sized(frame []byte) []byte {
 
 // A batch of one record, without key and headers.
 func batch() []byte {
-	now := uint64(time.Now().UnixMilli())
+	sent := time.Now()
+	now := uint64(sent.UnixMilli())
 	record := []byte{0, 0, 0, 1} // attributes, timestamp delta, offset delta, no key
 	record = binary.AppendVarint(record, recordBytes)
-	for place := 0; place < recordBytes; place++ {
+	record = binary.BigEndian.AppendUint64(record, uint64(sent.UnixNano()))
+	for place := 8; place < recordBytes; place++ {
 		record = append(record, byte(place*37))
 	}
 	record = append(record, 0)
@@ -159,13 +164,13 @@ func ask(conn net.Conn, request, buffer []byte) ([]byte, error) {
 	return readFrame(conn, buffer)
 }
 
-func worker(conn net.Conn, request []byte, start time.Time, seconds float64, interval time.Duration) ([]time.Duration, error) {
+func worker(conn net.Conn, request func() []byte, start time.Time, seconds float64, interval time.Duration) ([]time.Duration, error) {
 	buffer := make([]byte, 4096)
 	var taken []time.Duration
 	end := start.Add(time.Duration(seconds * float64(time.Second)))
 	for due := start; due.Before(end); {
 		time.Sleep(time.Until(due))
-		answer, err := ask(conn, request, buffer)
+		answer, err := ask(conn, request(), buffer)
 		if err != nil {
 			return taken, err
 		}
@@ -183,14 +188,14 @@ func worker(conn net.Conn, request []byte, start time.Time, seconds float64, int
 	return taken, nil
 }
 
-func run(address, topic string, partitions, connections int, seconds, rate float64) {
+func run(addresses []string, topic string, partitions, connections int, seconds, rate float64, stamped bool) {
 	var interval time.Duration
 	if rate > 0 {
 		interval = time.Duration(float64(time.Second) / rate)
 	}
 	conns := make([]net.Conn, connections)
 	for number := range conns {
-		conns[number] = dial(address)
+		conns[number] = dial(addresses[number%len(addresses)])
 	}
 	all := make([][]time.Duration, connections)
 	failures := make([]error, connections)
@@ -202,7 +207,13 @@ func run(address, topic string, partitions, connections int, seconds, rate float
 			defer running.Done()
 			// Those with a rate do not ask all at the same moment.
 			begin := start.Add(interval * time.Duration(number) / time.Duration(connections))
-			request := produce(topic, number%partitions)
+			made := produce(topic, number%partitions)
+			request := func() []byte {
+				if stamped {
+					return produce(topic, number%partitions)
+				}
+				return made
+			}
 			all[number], failures[number] = worker(conns[number], request, begin, seconds, interval)
 		}(number)
 	}

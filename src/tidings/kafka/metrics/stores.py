@@ -23,6 +23,7 @@ class StoreMetrics:
         self._wall_ms = wall_ms
         self._durations: dict[tuple[str, str], Histogram] = {}
         self._failures: dict[tuple[str, str], int] = {}
+        self._bytes: dict[tuple[str, str], int] = {}
         self.publishes: dict[str, int] = {}
         self.entry_bytes = Histogram(_ENTRY_BYTES)
         self.checkpoint_slot = 0
@@ -52,6 +53,11 @@ class StoreMetrics:
                 self._durations[key] = Histogram(DURATIONS_S)
             self._durations[key].observe(self._now_s() - begun_s)
 
+    def carried(self, store: str, name: str, size_bytes: int) -> None:
+        """Count bytes that a call to a store took there, or brought from it."""
+        key = (store, name)
+        self._bytes[key] = self._bytes.get(key, 0) + size_bytes
+
     def published(self, outcome: str) -> None:
         """Count what became of a conditional append."""
         self.publishes[outcome] = self.publishes.get(outcome, 0) + 1
@@ -80,6 +86,15 @@ class StoreMetrics:
             [
                 Sample(count, {"store": store, "call": call})
                 for (store, call), count in sorted(self._failures.items())
+            ],
+        )
+        yield Family(
+            "tidings_store_call_bytes_total",
+            "counter",
+            "Bytes that calls to the stores took there, or brought from them.",
+            [
+                Sample(count, {"store": store, "call": call})
+                for (store, call), count in sorted(self._bytes.items())
             ],
         )
         yield Family(
@@ -123,6 +138,7 @@ class CountedOrderStore:
     async def append(self, slot: Slot, entry: bytes) -> AppendOutcome:
         """See `OrderStore`."""
         self._metrics.entry_bytes.observe(len(entry))
+        self._metrics.carried("order", "append", len(entry))
         outcome_name = "refused"
         try:
             with self._metrics.call("order", "append"):
@@ -135,7 +151,10 @@ class CountedOrderStore:
     async def read(self, start: Slot, count_max: int) -> list[bytes] | Trimmed:
         """See `OrderStore`."""
         with self._metrics.call("order", "read"):
-            return await self._store.read(start, count_max)
+            found = await self._store.read(start, count_max)
+        if not isinstance(found, Trimmed):
+            self._metrics.carried("order", "read", sum(map(len, found)))
+        return found
 
     async def trim(self, below: Slot) -> None:
         """See `OrderStore`."""
@@ -146,12 +165,14 @@ class CountedOrderStore:
         """See `OrderStore`."""
         with self._metrics.call("order", "read_cell"):
             value = await self._store.read_cell(name)
+        self._metrics.carried("order", "read_cell", len(value or b""))
         if name == CHECKPOINT_CELL:
             self._metrics.checkpoint_slot = checkpoint_slot(value)
         return value
 
     async def swap_cell(self, name: str, old: bytes | None, new: bytes) -> bool:
         """See `OrderStore`."""
+        self._metrics.carried("order", "swap_cell", len(new))
         with self._metrics.call("order", "swap_cell"):
             is_set = await self._store.swap_cell(name, old, new)
         if is_set and name == CHECKPOINT_CELL:
@@ -169,18 +190,23 @@ class CountedBlobStore:
 
     async def put(self, name: str, data: bytes) -> None:
         """See `BlobStore`."""
+        self._metrics.carried("blob", "put", len(data))
         with self._metrics.call("blob", "put"):
             await self._store.put(name, data)
 
     async def get(self, name: str) -> bytes | None:
         """See `BlobStore`."""
         with self._metrics.call("blob", "get"):
-            return await self._store.get(name)
+            data = await self._store.get(name)
+        self._metrics.carried("blob", "get", len(data or b""))
+        return data
 
     async def get_range(self, name: str, position: int, size_bytes: int) -> bytes | None:
         """See `BlobStore`."""
         with self._metrics.call("blob", "get_range"):
-            return await self._store.get_range(name, position, size_bytes)
+            data = await self._store.get_range(name, position, size_bytes)
+        self._metrics.carried("blob", "get_range", len(data or b""))
+        return data
 
     async def delete(self, name: str) -> None:
         """See `BlobStore`."""

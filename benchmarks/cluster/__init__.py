@@ -1,0 +1,1 @@
+"""Measures brokers that share their stores; see `cluster.run`."""

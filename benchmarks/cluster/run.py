@@ -1,0 +1,153 @@
+"""Measures brokers that share their stores: `.venv/bin/python benchmarks/cluster --quick`.
+
+Each round goes through both kinds of stores and, on each, one, two and three brokers; the tables
+have the medians of the rounds. Beside them stands the floor: what the same write takes when it is
+made without us. The stores run all the time, on this machine, as the brokers and the clients do;
+those that are not measured do nothing.
+"""
+
+import argparse
+import contextlib
+import os
+import subprocess
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import asyncpg
+import databases
+import processes
+from confluent_kafka import KafkaException
+from table import Table
+
+from clients import Failed
+from cluster import floors, loads
+from cluster.brokers import brokers_on
+from cluster.loads import QUICK, Load
+from cluster.stacks import STACKS, Stack
+from tidings.errors import TidingsError
+
+FLOOR = "floor"
+NONE = ""
+"""The reference of a table whose figures are divided by nothing."""
+BROKERS_MAX = 3
+COLUMNS = ("1 broker", "2 brokers", "3 brokers")
+
+LOAD = "load"
+SCENARIOS = (LOAD,)
+
+FAILURES = (
+    Failed,
+    TidingsError,
+    KafkaException,
+    asyncpg.PostgresError,
+    OSError,
+    AssertionError,
+    subprocess.SubprocessError,
+)
+"""What one measurement may end with; the others go on."""
+
+
+class Tables:
+    """What is told of brokers on one kind of stores."""
+
+    def __init__(self) -> None:
+        self.reached = Table([*COLUMNS, FLOOR], FLOOR)
+        self.cores = Table(COLUMNS, NONE)
+        self.asked = Table(COLUMNS, NONE)
+
+    def add(self, column: str, measured: loads.Measured) -> None:
+        """Take the figures of one size of the cluster."""
+        self.reached.add(column, measured.reached)
+        self.cores.add(column, measured.cores)
+        self.asked.add(column, measured.asked)
+
+    def markdown(self) -> str:
+        """Return all tables, with a line above each."""
+        parts = (
+            ("In brackets, divided by the floor.", self.reached),
+            (f"Cores in use with {loads.CONNECTIONS} connections at work.", self.cores),
+            ("The same load, for 1,000 batches.", self.asked),
+        )
+        return "\n\n".join(f"{title}\n\n{table.markdown()}" for title, table in parts)
+
+
+class Benchmark:
+    """The figures so far, and how they are collected."""
+
+    def __init__(self, stacks: Sequence[Stack], load: Load, wanted: argparse.Namespace) -> None:
+        self._stacks = stacks
+        self._load = load
+        self._rounds: int = wanted.rounds
+        self._scenarios: Sequence[str] = wanted.scenarios
+        self._markdown: Path | None = wanted.markdown
+        self._tables = {stack.name: Tables() for stack in stacks}
+        self._load_averages: list[float] = []
+        self._places = (f"place{number}" for number in range(10**6))
+
+    def run(self) -> None:
+        """Measure everything that is wanted."""
+        for number in range(self._rounds):
+            for stack in self._stacks:
+                if LOAD in self._scenarios:
+                    self._measure_load(stack)
+                self._note_round(f"{stack.name}: round {number + 1} of {self._rounds}")
+
+    def _measure_load(self, stack: Stack) -> None:
+        table = self._tables[stack.name]
+        urls = stack.new_place(next(self._places))
+        with self._noting(stack, FLOOR):
+            table.reached.add(FLOOR, floors.measure(stack, urls, self._load.singles))
+        with self._noting(stack, LOAD), brokers_on(urls) as brokers:
+            for column in COLUMNS:
+                brokers.grow()
+                table.add(column, loads.measure(stack, brokers, self._load))
+
+    def _note_round(self, text: str) -> None:
+        average = processes.load_average()
+        self._load_averages.append(average)
+        print(f"{text}, load {average:.1f}", flush=True)
+        if self._markdown:
+            self._markdown.write_text(self.page())
+
+    def page(self) -> str:
+        """Return what was measured so far, as Markdown."""
+        loaded = f"{min(self._load_averages):.1f} to {max(self._load_averages):.1f}"
+        about = f"{self._rounds} rounds, {self._load}, load average {loaded}."
+        parts = [about]
+        for name, table in self._tables.items():
+            parts.append(f"### On {name}\n\n{table.markdown()}")
+        return "\n\n".join(parts)
+
+    @contextlib.contextmanager
+    def _noting(self, stack: Stack, scenario: str) -> Iterator[None]:
+        try:
+            yield
+        except FAILURES as error:
+            print(f"{stack.name}, {scenario}: {error!r}", flush=True)
+            self._tables[stack.name].reached.add_failure(stack.name, scenario, str(error))
+
+
+def main() -> None:
+    """Measure what the command line asks for."""
+    wanted = _arguments()
+    # As which client the brokers, and this program, ask the S3 server.
+    os.environ.update(databases.S3_ENVIRONMENT)
+    with contextlib.ExitStack() as stack:
+        stacks = [stack.enter_context(STACKS[name]()) for name in wanted.stores]
+        benchmark = Benchmark(stacks, QUICK if wanted.quick else Load(), wanted)
+        benchmark.run()
+    print(f"\n{benchmark.page()}")
+    if wanted.markdown:
+        wanted.markdown.write_text(benchmark.page())
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="benchmarks/cluster", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="little load: to try it out")
+    parser.add_argument("--rounds", type=int, help="3; with --quick 1")
+    parser.add_argument("--stores", nargs="+", choices=tuple(STACKS), default=tuple(STACKS))
+    parser.add_argument("--scenarios", nargs="+", choices=SCENARIOS, default=SCENARIOS)
+    parser.add_argument("--markdown", type=Path, help="where the tables are written to")
+    wanted = parser.parse_args()
+    wanted.rounds = wanted.rounds or (1 if wanted.quick else 3)
+    return wanted
