@@ -67,11 +67,13 @@ clients: setup  ## every client against Tidings and Apache Kafka; writes docs/cl
 
 SIM_DESIGNS := journal gossip offset-list naive
 SIM_SEEDS := 2000
+SIM_CLUSTER_SEEDS := 500
 
-sim: setup  ## thousands of simulated runs of every correct design, over all cores
+sim: setup  ## thousands of simulated runs of every correct design and of clusters, over all cores
 	for design in $(SIM_DESIGNS); do \
 	  $(BIN)/tidings sim --design $$design --seeds $(SIM_SEEDS) || exit 1; \
 	done
+	$(BIN)/tidings sim --design cluster --seeds $(SIM_CLUSTER_SEEDS)
 
 sim-mutants: setup  ## in how many seeds the simulator catches each planted bug
 	$(BIN)/python benchmarks/planted_bugs.py

@@ -452,8 +452,7 @@ MUTANTS = [
 
 PROGRAM = """
 import sys
-from tidings.testing.plan import draw_plan
-from tidings.testing.simulation import simulate
+from tidings.testing.runs import draw_plan, simulate
 for seed in range(int(sys.argv[2]), int(sys.argv[3])):
     if simulate(draw_plan(sys.argv[1], seed)).failure is not None:
         print(seed, flush=True)

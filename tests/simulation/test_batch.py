@@ -3,6 +3,7 @@
 import pytest
 
 from tidings.testing.batch import EXPECTED, VACUOUS_RUNS_MIN, Batch, run_batch
+from tidings.testing.cluster_plan import CLUSTER, CLUSTER_FAULTS
 from tidings.testing.command import change, command_for, replay
 from tidings.testing.plan import (
     CHANCES,
@@ -11,10 +12,9 @@ from tidings.testing.plan import (
     JOURNAL_TROUBLES,
     TROUBLES,
     Plan,
-    draw_plan,
 )
+from tidings.testing.runs import draw_plan, simulate
 from tidings.testing.shrink import shrink
-from tidings.testing.simulation import simulate
 
 
 def test_batch_in_which_a_kind_never_happened_names_it() -> None:
@@ -37,7 +37,7 @@ def test_batch_over_two_processes_is_that_of_one() -> None:
 
 
 def test_every_correct_design_is_expected_to_do_something() -> None:
-    assert sorted(EXPECTED) == sorted(CORRECT_DESIGNS)
+    assert sorted(EXPECTED) == sorted([*CORRECT_DESIGNS, CLUSTER])
 
 
 def test_swarm_draws_every_fault_in_some_runs_and_none_in_all() -> None:
@@ -46,6 +46,13 @@ def test_swarm_draws_every_fault_in_some_runs_and_none_in_all() -> None:
         share = sum(fault in plan.chances or fault in plan.intervals_s for plan in plans) / 200
         assert 0.1 < share < 0.9, fault
     assert sorted((*CHANCES, *TROUBLES, *JOURNAL_TROUBLES)) == sorted(FAULTS)
+
+
+def test_swarm_of_clusters_draws_every_fault_in_some_runs_and_none_in_all() -> None:
+    plans = [draw_plan(CLUSTER, seed) for seed in range(200)]
+    for fault in CLUSTER_FAULTS:
+        share = sum(fault in plan.chances or fault in plan.intervals_s for plan in plans) / 200
+        assert 0.1 < share < 0.9, fault
 
 
 def failing_plan() -> Plan:

@@ -6,13 +6,13 @@ import sys
 
 import pytest
 
-from tidings.testing.plan import CORRECT_DESIGNS, draw_plan
-from tidings.testing.simulation import simulate
+from tidings.testing.cluster_plan import CLUSTER
+from tidings.testing.plan import CORRECT_DESIGNS
+from tidings.testing.runs import draw_plan, simulate
 
 PROGRAM = """
 import sys
-from tidings.testing.plan import draw_plan
-from tidings.testing.simulation import simulate
+from tidings.testing.runs import draw_plan, simulate
 for seed in range(int(sys.argv[2])):
     print(simulate(draw_plan(sys.argv[1], seed), keep_trace=True).trace.digest())
 """
@@ -31,7 +31,7 @@ def digests_in_a_process(design: str, hash_seed: int) -> list[str]:
     return done.stdout.split()
 
 
-@pytest.mark.parametrize("design", CORRECT_DESIGNS)
+@pytest.mark.parametrize("design", [*CORRECT_DESIGNS, CLUSTER])
 def test_simulation_in_processes_with_other_hashes_has_the_same_trace(design: str) -> None:
     first = digests_in_a_process(design, 1)
     assert len(first) == SEEDS

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tidings.testing.batch import run_seeds
+from tidings.testing.cluster_plan import CLUSTER
 from tidings.testing.plan import CORRECT_DESIGNS
 
 SEEDS = Path(__file__).with_name("seeds.txt")
@@ -29,12 +30,12 @@ def assert_valid(design: str, seeds: list[int]) -> None:
 
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))
-@pytest.mark.parametrize("design", CORRECT_DESIGNS)
+@pytest.mark.parametrize("design", [*CORRECT_DESIGNS, CLUSTER])
 def test_simulation_of_the_corpus_is_valid(design: str, chunk: int) -> None:
     assert_valid(design, list(range(chunk, CORPUS_SEEDS, CHUNKS)))
 
 
-@pytest.mark.parametrize("design", CORRECT_DESIGNS)
+@pytest.mark.parametrize("design", [*CORRECT_DESIGNS, CLUSTER])
 def test_simulation_of_fresh_seeds_is_valid(design: str) -> None:
     fresh = random.SystemRandom()
     seeds = [fresh.randrange(2**32) for _ in range(FRESH_SEEDS)]

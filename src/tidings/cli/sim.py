@@ -4,22 +4,32 @@ import sys
 
 import click
 
-from tidings.cli.options import ABOVE_ZERO, POSITIVE, design_option
+from tidings.cli.options import ABOVE_ZERO, POSITIVE
+from tidings.maelstrom.designs import MODULES
 from tidings.testing import command
-from tidings.testing.plan import FAULTS, draw_plan
+from tidings.testing.cluster_plan import CLUSTER
+from tidings.testing.runs import ALL_FAULTS, draw_plan
 
 
 def _spared(context: click.Context, parameter: click.Parameter, text: str) -> tuple[str, ...]:
     del context, parameter
     names = tuple(name.strip() for name in text.split(",") if name.strip())
     for name in names:
-        if name not in FAULTS:
-            raise click.BadParameter(f"{name!r} is no fault. The faults are {', '.join(FAULTS)}.")
+        if name not in ALL_FAULTS:
+            raise click.BadParameter(
+                f"{name!r} is no fault. The faults are {', '.join(ALL_FAULTS)}."
+            )
     return names
 
 
 @click.command()
-@design_option
+@click.option(
+    "--design",
+    type=click.Choice([*MODULES, CLUSTER]),
+    default="journal",
+    show_default=True,
+    help="A design, or brokers of Kafka's protocol on shared stores: cluster.",
+)
 @click.option("--seed", type=int, help="Replay this one run and show its trace.")
 @click.option("--seeds", type=POSITIVE, help="Run so many seeds and show what came of them.")
 @click.option("--from", "first", type=int, default=0, show_default=True, help="The first of them.")

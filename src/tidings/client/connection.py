@@ -25,12 +25,17 @@ VERSIONS = {
     "describe_groups": (0, 5),
     "fetch": (4, 12),
     "find_coordinator": (0, 3),
+    "heartbeat": (0, 4),
+    "init_producer_id": (0, 4),
+    "join_group": (2, 7),
+    "leave_group": (0, 5),
     "list_groups": (0, 4),
     "list_offsets": (1, 7),
     "metadata": (1, 12),
     "offset_commit": (2, 8),
     "offset_fetch": (1, 7),
     "produce": (3, 11),
+    "sync_group": (0, 5),
 }
 """The versions of each API that this client speaks: those that name topics by name."""
 

@@ -52,7 +52,7 @@ async def consume(
         if not wanted:
             return
         for number, data in await _fetch(cluster, topic, leaders, wanted):
-            for record in _records(number, data):
+            for record in records_of(number, data):
                 is_wanted = ends is None or record.offset < ends[number]
                 if record.offset >= positions[number] and is_wanted:
                     yield record
@@ -106,7 +106,8 @@ def _found(topic: str, partition: Entity) -> tuple[int, bytes]:
     return number, bytes(partition.records or b"")
 
 
-def _records(number: int, data: bytes) -> Iterator[Consumed]:
+def records_of(number: int, data: bytes) -> Iterator[Consumed]:
+    """Yield the records of producers in what a broker sent of a partition."""
     for base_offset, batch in _batches(data):
         if read_header(batch).attributes & _CONTROL_BIT:
             continue

@@ -28,7 +28,7 @@ _COVERED = struct.Struct(">hiqqqhii")
 
 _AFTER_LENGTH_BYTES = 9
 _NO_EPOCH = -1
-_NO_PRODUCER = (-1, -1, -1)
+NO_PRODUCER = (-1, -1, -1)
 _NULL = varint(-1)
 _NO_ATTRIBUTES = b"\x00"
 
@@ -49,8 +49,12 @@ class PlacedRecord(NamedTuple):
     fields: RecordFields
 
 
-def encode_batch(records: Sequence[RecordFields], compression: Compression) -> bytes:
-    """Return a batch as a producer that is not idempotent sends it.
+def encode_batch(
+    records: Sequence[RecordFields],
+    compression: Compression,
+    producer: tuple[int, int, int] = NO_PRODUCER,
+) -> bytes:
+    """Return a batch as a producer sends it: one that is idempotent says id, epoch and sequence.
 
     Raises:
         InvalidRequest: A header's key is no text that UTF-8 can hold.
@@ -62,7 +66,7 @@ def encode_batch(records: Sequence[RecordFields], compression: Compression) -> b
         len(records) - 1,
         base_ms,
         max(record.timestamp_ms for record in records),
-        *_NO_PRODUCER,
+        *producer,
         len(records),
     ) + _compress(compression, plain)
     length = _AFTER_LENGTH_BYTES + len(covered)

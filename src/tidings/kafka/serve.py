@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import tidings
-from tidings.clock import SystemClock
 from tidings.engine.log import Log
 from tidings.engine.settings import Settings
 from tidings.errors import InvalidRequest
@@ -25,6 +24,7 @@ from tidings.kafka.answering import ANSWERER, Answerer
 from tidings.kafka.broker import Broker
 from tidings.kafka.connections import Connections
 from tidings.kafka.known_brokers import Address
+from tidings.kafka.means import Means
 from tidings.kafka.metrics.service import Metrics
 from tidings.kafka.server import Server, listen
 from tidings.kafka.settings import BrokerSettings
@@ -178,6 +178,8 @@ async def serving(
     listening: socket.socket,
     answerer: Answerer = ANSWERER,
     surround: Surround = alone,
+    *,
+    means: Means | None = None,
 ) -> AsyncIterator[Serving]:
     """Serve on a socket from `listen` until the block ends, and close it.
 
@@ -188,16 +190,20 @@ async def serving(
         InvalidRequest, Unavailable: It was not taken up.
         Corrupt: A store holds something else than what was put there (in an exception group).
     """
+    means = means or Means()
     around = await surround(settings, Address(*listening.getsockname()[:2]))
     log = Log(
         storage.order,
         storage.blobs,
         peers=around.peers,
-        clock=SystemClock(),
-        rng=random.Random(),
+        clock=means.clock,
+        rng=means.rng,
         settings=engine_settings(around.settings, around.engine),
+        page_format=means.page_format,
     )
-    broker = Broker(log, SystemClock(), around.settings, storage.cluster_id, around.known)
+    broker = Broker(
+        log, means.clock, around.settings, storage.cluster_id, around.known, means.secret_rng
+    )
     async with asyncio.TaskGroup() as tasks:
         at_work = [
             tasks.create_task(log.run(), name="log"),

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final
 
-from tidings.testing.plan import CHANCES, JOURNAL_TROUBLES, TROUBLES, draw_plan
-from tidings.testing.simulation import Outcome, simulate
+from tidings.testing.cluster_plan import CLUSTER, CLUSTER_EXPECTED
+from tidings.testing.plan import CHANCES, JOURNAL_TROUBLES, TROUBLES
+from tidings.testing.runs import draw_plan, simulate
+from tidings.testing.simulation import Outcome
 
 CHUNK_SEEDS: Final = 10
 """Seeds that a worker process is given at a time."""
@@ -79,6 +81,7 @@ EXPECTED: Final[dict[str, tuple[str, ...]]] = {
     "gossip": (*_EVERYWHERE, *_BETWEEN_NODES, *_SERVICES),
     "offset-list": (*_EVERYWHERE, "stale read", "seq-kv cas_ok"),
     "naive": _EVERYWHERE,
+    CLUSTER: CLUSTER_EXPECTED,
 }
 """What must happen at least once in a batch of each design."""
 

@@ -6,9 +6,10 @@ from dataclasses import replace
 from typing import Final
 
 from tidings.testing.batch import Batch, run_batch
-from tidings.testing.plan import FAULTS, Plan, draw_plan
+from tidings.testing.plan import Plan
+from tidings.testing.runs import ALL_FAULTS, draw_plan, simulate
 from tidings.testing.shrink import shrink, without
-from tidings.testing.simulation import Outcome, simulate
+from tidings.testing.simulation import Outcome
 
 SHRINK_TRIES: Final = 200
 
@@ -111,8 +112,8 @@ def _last_line(text: str) -> str:
 
 
 def _say_counts(counts: dict[str, int], say: Say) -> None:
-    faults = [name for name in FAULTS if counts.get(name)]
-    others = sorted(name for name in counts if name not in FAULTS and counts[name])
+    faults = [name for name in ALL_FAULTS if counts.get(name)]
+    others = sorted(name for name in counts if name not in ALL_FAULTS and counts[name])
     for title, names in (("faults", faults), ("operations and outcomes", others)):
         say(f"{title}:")
         for name in names:

@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from tidings.testing.plan import Plan
-from tidings.testing.simulation import Outcome, simulate
+from tidings.testing.runs import simulate
+from tidings.testing.simulation import Outcome
 
 
 def without(plan: Plan, faults: tuple[str, ...]) -> Plan:

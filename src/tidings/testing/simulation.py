@@ -10,9 +10,9 @@ import gc
 import logging
 import traceback
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from tidings.checker.history import Event
 from tidings.checker.kafka import check
@@ -21,7 +21,7 @@ from tidings.engine.journal import CHECKPOINT_CELL, checkpoint_blob, checkpoint_
 from tidings.testing.audit import digest
 from tidings.testing.churn import churn
 from tidings.testing.clients import Clients, within
-from tidings.testing.loop import new_loop
+from tidings.testing.loop import SimLoop, new_loop
 from tidings.testing.nemesis import haunt
 from tidings.testing.plan import Plan
 from tidings.testing.reference import Held, Reference
@@ -65,17 +65,29 @@ class Outcome:
 
 def simulate(plan: Plan, *, keep_trace: bool = False) -> Outcome:
     """Carry out a run and judge it; never raises for what goes wrong in it."""
+    outcome = Outcome(plan, Trace(is_kept=keep_trace))
+    carry_out(outcome, new_loop, lambda: _run(plan, outcome.trace, outcome))
+    return outcome
+
+
+def carry_out(
+    outcome: Outcome, make_loop: Callable[[], SimLoop], run: Callable[[], Coroutine[Any, Any, None]]
+) -> None:
+    """Carry out `run` on a loop, and judge its history; what went wrong is in the outcome."""
     with without_collector():
-        return _simulate(plan, Trace(is_kept=keep_trace))
+        _carry_out(outcome, make_loop, run)
 
 
-def _simulate(plan: Plan, trace: Trace) -> Outcome:
-    outcome = Outcome(plan, trace)
-    loop = new_loop()
+def _carry_out(
+    outcome: Outcome, make_loop: Callable[[], SimLoop], run: Callable[[], Coroutine[Any, Any, None]]
+) -> None:
+    # Not held by who looks for garbage afterwards.
+    loop = make_loop()
+    trace = outcome.trace
     trace.now_s = loop.time
     with _logs_into(trace) as complaints:
         try:
-            loop.run_until_complete(_run(plan, trace, outcome))
+            loop.run_until_complete(run())
             _judge(outcome)
             assert not complaints, f"a node logged an error:\n{complaints[0]}"
         except Exception as error:  # noqa: BLE001 -- whatever went wrong is the outcome
@@ -88,7 +100,6 @@ def _simulate(plan: Plan, trace: Trace) -> Outcome:
             loop.close()
             # Whoever keeps the trace is not to keep the loop, and with it the whole run.
             trace.now_s = lambda: ended_s
-    return outcome
 
 
 def _single(error: BaseException) -> BaseException:

@@ -5,7 +5,6 @@ import socket
 from collections.abc import Coroutine, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
-from random import SystemRandom
 from typing import Any
 
 from tidings.engine.journal import Journal
@@ -20,10 +19,10 @@ from tidings.kafka.cluster.registry import Registry, register
 from tidings.kafka.cluster.settings import RegistrySettings
 from tidings.kafka.cluster.storage import FollowedOrderStore, SharedStorage
 from tidings.kafka.known_brokers import Address
+from tidings.kafka.means import Means
 from tidings.kafka.metrics.exposition import Family
-from tidings.kafka.server import listen
 from tidings.kafka.settings import BrokerSettings
-from tidings.peers import PeerAddress, TcpPeers
+from tidings.peers import PeerAddress, PeerSettings, TcpPeers
 from tidings.types import Slot
 
 log = logging.getLogger(__name__)
@@ -48,7 +47,14 @@ def check_advertised(settings: BrokerSettings) -> None:
 
 
 async def join(
-    storage: SharedStorage, place: ClusterPlace, settings: BrokerSettings, address: Address
+    storage: SharedStorage,
+    place: ClusterPlace,
+    settings: BrokerSettings,
+    address: Address,
+    *,
+    means: Means | None = None,
+    registry_settings: RegistrySettings | None = None,
+    peer_settings: PeerSettings | None = None,
 ) -> "Member":
     """Take up a broker that listens at `address`.
 
@@ -58,12 +64,13 @@ async def join(
         Corrupt: The order store holds something else than what was put there.
     """
     check_advertised(settings)
-    gossip = _listen_for_brokers(settings.host, place.gossip_port)
+    means = means or Means()
+    gossip = _listen_for_brokers(means, settings.host, place.gossip_port)
     host = settings.advertised_host or address.host
     gossip_port = int(gossip.getsockname()[1])
     gossip_host, gossip_port = place.gossip_advertised or (host, gossip_port)
-    rng = SystemRandom()
-    registry_settings = RegistrySettings()
+    rng = means.secret_rng
+    registry_settings = registry_settings or RegistrySettings()
     own = await register(
         storage.order,
         Registration(
@@ -87,6 +94,7 @@ async def join(
         cluster=storage.cluster_id,
         secret=place.secret or storage.identity.secret,
         rng=rng,
+        settings=peer_settings,
     )
     registry = Registry(
         storage.order,
@@ -99,9 +107,9 @@ async def join(
     return Member(storage, replace(settings, node_id=own.node_id), registry, peers, gossip)
 
 
-def _listen_for_brokers(host: str, port: int) -> socket.socket:
+def _listen_for_brokers(means: Means, host: str, port: int) -> socket.socket:
     try:
-        return listen(host, port)
+        return means.listen(host, port)
     except OSError as error:
         raise InvalidRequest(
             f"Cannot listen for other brokers on {host}:{port}: {error.strerror}. "
