@@ -5,7 +5,8 @@ import itertools
 import multiprocessing
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from multiprocessing.synchronize import Barrier
 from threading import Thread
 
@@ -185,15 +186,33 @@ def end_to_end(
     """Produce at a rate, read at the tail; return the seconds from one to the other."""
     producer = _producer(address, linger_ms=0)
     count = int(rate * seconds)
+    producing = partial(_produce_times, producer, topic, rate, count)
+    return read_times(address, topic, partitions, count=count, seconds=seconds, producing=producing)
+
+
+def read_times(
+    address: str,
+    topic: str,
+    partitions: int,
+    *,
+    count: int,
+    seconds: float,
+    producing: Callable[[], object],
+    clock_ns: Callable[[], int] = time.perf_counter_ns,
+) -> list[float]:
+    """Read at the tail what `producing` produces; return the seconds from one to the other.
+
+    That are `count` records in so many seconds, which begin with the time by `clock_ns`.
+    """
     with _consumer(address, topic, partitions, NEWEST) as consumer:
         _stand_at_tail(consumer, address, topic)
-        thread = Thread(target=_produce_times, args=(producer, topic, rate, count))
+        thread = Thread(target=producing)
         thread.start()
         taken: list[float] = []
         deadline = time.perf_counter() + seconds + PATIENCE_S
         while len(taken) < count:
             message = consumer.poll(1)
-            now = time.perf_counter_ns()
+            now = clock_ns()
             if message is not None and _is_record(message):
                 value = message.value() or b""
                 if len(value) == TIMED_BYTES:

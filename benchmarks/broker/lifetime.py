@@ -20,7 +20,7 @@ def measure(peer: Peer, folder: Path | None) -> Figures:
     """Start a broker on an empty folder, read a record in a group, leave it alone, and end it."""
     topic = "first"
     with TemporaryDirectory(dir=folder) as own, peer.start(Path(own)) as broker:
-        _acknowledge_one(broker.address, topic)
+        acknowledge_one(broker.address, topic)
         acknowledged_s = time.perf_counter() - broker.started_s
         clients.read_in_group(broker.address, topic)
         read_s = time.perf_counter() - broker.started_s
@@ -37,7 +37,7 @@ def measure(peer: Peer, folder: Path | None) -> Figures:
         }
 
 
-def _acknowledge_one(address: str, topic: str) -> None:
+def acknowledge_one(address: str, topic: str) -> None:
     """Produce one record, with as little around it as can be."""
     command = [str(fetched.load_generator()), "-address", address, "-topic", topic, "-first"]
     subprocess.run(command, check=True, timeout=clients.PATIENCE_S)

@@ -213,14 +213,24 @@ def connections_1000(broker: Running, load: Load) -> Figures:
 
 
 def generate(
-    address: str, topic: str, *, connections: int, seconds: float, rate: float = 0
+    address: str,
+    topic: str,
+    *,
+    connections: int,
+    seconds: float,
+    rate: float = 0,
+    partitions: int = PARTITIONS,
+    is_stamped: bool = False,
 ) -> dict[str, float]:
     """Run the load generator; return what it tells.
+
+    With `is_stamped` values begin with the time at which they were sent, in nanoseconds since 1970.
 
     Raises:
         Failed: A request failed.
     """
     options = {"connections": connections, "seconds": seconds, "rate": rate}
+    options |= {"partitions": partitions, "stamped": int(is_stamped)}
     words = [f"-{name}={value}" for name, value in options.items()]
     command = [str(fetched.load_generator()), "-address", address, "-topic", topic, *words]
     done = subprocess.run(

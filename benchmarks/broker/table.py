@@ -26,6 +26,10 @@ class Table:
         if failure not in self._failures:
             self._failures.append(failure)
 
+    def __bool__(self) -> bool:
+        """Whether there is anything to show."""
+        return bool(self._figures or self._failures)
+
     def markdown(self) -> str:
         """Return the table; behind a figure, in brackets, it divided by the reference."""
         lines = [

@@ -67,6 +67,7 @@ def measure(stack: Stack, brokers: Brokers, load: Load) -> Measured:
         connections=STEADY_CONNECTIONS,
         seconds=load.seconds,
         rate=STEADY_RATE,
+        partitions=PARTITIONS,
     )
     address = brokers.address
     single_s = clients.one_by_one(address, topic, load.singles)
@@ -90,7 +91,9 @@ def _full_load(stack: Stack, brokers: Brokers, topic: str, load: Load) -> Measur
     idle_s, used_s = processes.idle_s(), _cpu_s(stack, brokers)
     calls, counters = brokers.store_counters(), stack.counters()
     address = brokers.address
-    told = measures.generate(address, topic, connections=CONNECTIONS, seconds=load.seconds)
+    told = measures.generate(
+        address, topic, connections=CONNECTIONS, seconds=load.seconds, partitions=PARTITIONS
+    )
     idle_s = processes.idle_s() - idle_s
     used_s = _difference(_cpu_s(stack, brokers), used_s)
     calls = _difference(brokers.store_counters(), calls)

@@ -10,7 +10,7 @@ import argparse
 import contextlib
 import os
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import asyncpg
@@ -20,7 +20,7 @@ from confluent_kafka import KafkaException
 from table import Table
 
 from clients import Failed
-from cluster import floors, loads
+from cluster import apart, failover, floors, history, loads
 from cluster.brokers import brokers_on
 from cluster.loads import QUICK, Load
 from cluster.stacks import STACKS, Stack
@@ -29,11 +29,10 @@ from tidings.errors import TidingsError
 FLOOR = "floor"
 NONE = ""
 """The reference of a table whose figures are divided by nothing."""
-BROKERS_MAX = 3
 COLUMNS = ("1 broker", "2 brokers", "3 brokers")
+ONE, _, ALL = COLUMNS
 
-LOAD = "load"
-SCENARIOS = (LOAD,)
+LOAD, APART, FAILOVER, HISTORY = SCENARIOS = ("load", "apart", "failover", "history")
 
 FAILURES = (
     Failed,
@@ -43,6 +42,7 @@ FAILURES = (
     OSError,
     AssertionError,
     subprocess.SubprocessError,
+    ExceptionGroup,
 )
 """What one measurement may end with; the others go on."""
 
@@ -68,7 +68,7 @@ class Tables:
             (f"Cores in use with {loads.CONNECTIONS} connections at work.", self.cores),
             ("The same load, for 1,000 batches.", self.asked),
         )
-        return "\n\n".join(f"{title}\n\n{table.markdown()}" for title, table in parts)
+        return "\n".join(f"{title}\n\n{table.markdown()}" for title, table in parts if table)
 
 
 class Benchmark:
@@ -82,25 +82,55 @@ class Benchmark:
         self._markdown: Path | None = wanted.markdown
         self._tables = {stack.name: Tables() for stack in stacks}
         self._load_averages: list[float] = []
-        self._places = (f"place{number}" for number in range(10**6))
+        self._names = (f"place{number}" for number in range(10**6))
 
     def run(self) -> None:
         """Measure everything that is wanted."""
+        each_round = {LOAD: self._load_sizes, APART: self._read_apart, FAILOVER: self._kill}
         for number in range(self._rounds):
             for stack in self._stacks:
-                if LOAD in self._scenarios:
-                    self._measure_load(stack)
+                for name, measure in each_round.items():
+                    self._try(name, measure, stack)
                 self._note_round(f"{stack.name}: round {number + 1} of {self._rounds}")
+        for stack in self._stacks:
+            self._try(HISTORY, self._start_late, stack)
+            self._note_round(f"{stack.name}: histories")
 
-    def _measure_load(self, stack: Stack) -> None:
-        table = self._tables[stack.name]
-        urls = stack.new_place(next(self._places))
-        with self._noting(stack, FLOOR):
-            table.reached.add(FLOOR, floors.measure(stack, urls, self._load.singles))
-        with self._noting(stack, LOAD), brokers_on(urls) as brokers:
+    def _try(self, name: str, measure: Callable[[Stack, Table], None], stack: Stack) -> None:
+        table = self._tables[stack.name].reached
+        if name not in self._scenarios:
+            return
+        try:
+            measure(stack, table)
+        except FAILURES as error:
+            print(f"{stack.name}, {name}: {error!r}", flush=True)
+            table.add_failure(stack.name, name, repr(error))
+
+    def _load_sizes(self, stack: Stack, table: Table) -> None:
+        urls = self._new_place(stack)
+        table.add(FLOOR, floors.measure(stack, urls, self._load.singles))
+        with brokers_on(urls) as brokers:
             for column in COLUMNS:
                 brokers.grow()
-                table.add(column, loads.measure(stack, brokers, self._load))
+                measured = loads.measure(stack, brokers, self._load)
+                self._tables[stack.name].add(column, measured)
+
+    def _read_apart(self, stack: Stack, table: Table) -> None:
+        ways = {"with gossip": (), "without gossip": apart.WITHOUT_GOSSIP}
+        for name, options in ways.items():
+            title = f"from one broker to a consumer of another at 500/s, {name}"
+            with brokers_on(self._new_place(stack), len(COLUMNS), options) as brokers:
+                table.add(ALL, apart.measure(brokers, self._load, title))
+
+    def _kill(self, stack: Stack, table: Table) -> None:
+        with brokers_on(self._new_place(stack), len(COLUMNS)) as brokers:
+            table.add(ALL, failover.measure(brokers, self._load.kills))
+
+    def _start_late(self, stack: Stack, table: Table) -> None:
+        table.add(ONE, history.measure(self._new_place(stack), self._load.histories))
+
+    def _new_place(self, stack: Stack) -> tuple[str, str]:
+        return stack.new_place(next(self._names))
 
     def _note_round(self, text: str) -> None:
         average = processes.load_average()
@@ -117,14 +147,6 @@ class Benchmark:
         for name, table in self._tables.items():
             parts.append(f"### On {name}\n\n{table.markdown()}")
         return "\n\n".join(parts)
-
-    @contextlib.contextmanager
-    def _noting(self, stack: Stack, scenario: str) -> Iterator[None]:
-        try:
-            yield
-        except FAILURES as error:
-            print(f"{stack.name}, {scenario}: {error!r}", flush=True)
-            self._tables[stack.name].reached.add_failure(stack.name, scenario, str(error))
 
 
 def main() -> None:
