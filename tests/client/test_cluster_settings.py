@@ -145,3 +145,7 @@ def test_broker_that_listens_everywhere_must_say_where_it_is() -> None:
     result = CliRunner().invoke(main, ["serve", *options])
     assert result.exit_code == 2
     assert "--advertise HOST:PORT" in result.output
+    options = ["--store", "postgres://127.0.0.1:1/x", "--listen", "outside=0.0.0.0:1"]
+    result = CliRunner().invoke(main, ["serve", *options])
+    assert result.exit_code == 2
+    assert "--advertise outside=HOST:PORT" in result.output

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from tidings.cli import main
 from tidings.cli.serve_settings import FIELDS, SERVE_SETTINGS
 from tidings.kafka import serve
-from tidings.kafka.settings import BrokerSettings
+from tidings.kafka.settings import BrokerSettings, ListenerSettings
 
 
 class Started(NamedTuple):
@@ -80,7 +80,7 @@ def test_every_field_of_the_broker_can_be_told(command: Command) -> None:
         field.name: getattr(BrokerSettings(), field.name)
         for field in dataclasses.fields(BrokerSettings)
     }
-    lines = ['advertise = "log.example:19092"']
+    lines = ['advertise = "log.example:19092"', 'listen = "outside=0.0.0.0:19092"']
     for key, field in FIELDS.items():
         match fields[field]:
             case bool(default):
@@ -96,6 +96,47 @@ def test_every_field_of_the_broker_can_be_told(command: Command) -> None:
     settings, _ = command.started(file="\n".join(lines))
     for name, default in fields.items():
         assert getattr(settings, name) != default, name
+
+
+OUTSIDE = "outside=0.0.0.0:19092"
+
+
+def test_listeners_have_names_and_what_clients_are_told_there(command: Command) -> None:
+    options = ["--listen", f"{OUTSIDE}, vpn=[::1]:0"]
+    settings, _ = command.started(*options, "--advertise", "inside:9,outside=log.example:7")
+    assert (settings.advertised_host, settings.advertised_port) == ("inside", 9)
+    outside, vpn = settings.listeners
+    assert outside == ListenerSettings("outside", "0.0.0.0", 19092, "log.example", 7)
+    assert vpn == ListenerSettings("vpn", "::1", 0)
+
+
+def test_listeners_may_stand_in_the_environment_and_in_a_file(command: Command) -> None:
+    variables = {"TIDINGS_SERVE_LISTEN": OUTSIDE, "TIDINGS_SERVE_ADVERTISE": "outside=a:1"}
+    by_variable = command.started(variables=variables).settings
+    by_file = command.started(file=f'listen = "{OUTSIDE}"\nadvertise = "outside=a:1"').settings
+    assert by_variable == by_file
+    assert by_file.listeners[0].advertised_host == "a"
+    assert by_file.advertised_host is None
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--listen", "0.0.0.0:1"], "names no listener"),
+        (["--listen", "a=nowhere"], "'a=nowhere' is no address"),
+        (["--listen", "a b=h:1"], "'a b=h:1' is no address"),
+        (["--listen", "=h:1"], "'=h:1' is no address"),
+        (["--listen", "a=h:1,"], "'' is no address"),
+        (["--listen", "a=h:1,a=h:2"], "two addresses for one listener"),
+        (["--advertise", "h:1,h:2"], "two addresses for one listener"),
+        (["--advertise", "h:0"], "'h:0' is no address"),
+        (["--advertise", "outside=h:1"], "Say --listen outside=HOST:PORT as well"),
+    ],
+)
+def test_listeners_that_make_no_sense_are_refused(
+    command: Command, options: list[str], told: str
+) -> None:
+    assert told in " ".join(command.refused(*options).split())
 
 
 def test_every_setting_has_a_variable(command: Command) -> None:

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from functools import wraps
 from random import Random
 
+import msgspec
 import pytest
 
 from tidings.errors import Fenced, Indeterminate, InvalidRequest, Unavailable
@@ -13,12 +14,12 @@ from tidings.kafka.cluster.brokers import CELL, Registration, decode_brokers
 from tidings.kafka.cluster.identity import read_or_make_identity
 from tidings.kafka.cluster.registry import Registry, register
 from tidings.kafka.cluster.settings import RegistrySettings
-from tidings.kafka.known_brokers import Address, KnownBroker
+from tidings.kafka.known_brokers import KnownBroker, Listener
 from tidings.stores.memory import MemoryOrderStore
 from tidings.testing.loop import run
 
 SETTINGS = RegistrySettings()
-LISTENER = Address("elsewhere", 1)
+LISTENER = Listener("elsewhere", 1)
 THINGS = [f"thing {number}" for number in range(100)]
 
 
@@ -191,6 +192,26 @@ async def test_brokers_see_each_other_and_prefer_alike() -> None:
         assert preferred[0] == preferred[1] == preferred[2]
         assert sorted(dict.fromkeys(preferred[0])) == [1, 2, 3]
         assert brokers[0].registry.live(LISTENER)[1] == KnownBroker(2, "host", 2, None)
+
+
+@on_virtual_time
+async def test_clients_of_a_listener_are_told_of_the_brokers_that_have_it() -> None:
+    store = Store()
+    outside = Listener("out", 7, "outside")
+    async with cluster(store, 2) as (first, _), asyncio.TaskGroup() as tasks:
+        with_two = msgspec.structs.replace(one(9), listeners=(outside,))
+        third = Broker(store, await taken(store, with_two), ())
+        third.task = tasks.create_task(third.registry.serve())
+        await asyncio.sleep(2 * SETTINGS.beat_interval_s)
+        asked = Listener("elsewhere", 1, "outside")
+        for registry in (first.registry, third.registry):
+            assert registry.live(asked) == [KnownBroker(3, "out", 7, None)]
+            assert registry.live(LISTENER)[2] == KnownBroker(3, "host", 9, None)
+            assert {registry.preferred(thing, asked) for thing in THINGS} == {3}
+            assert {registry.preferred(thing, LISTENER) for thing in THINGS} == {1, 2, 3}
+            assert registry.live(Listener("x", 1, "nowhere")) == []
+            assert registry.preferred("x", Listener("x", 1, "nowhere")) == registry.own.node_id
+        third.task.cancel()
 
 
 @on_virtual_time

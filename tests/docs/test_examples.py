@@ -73,6 +73,9 @@ def test_brokers_of_the_compose_file_are_a_cluster_that_can_be_reached(told: Tol
         settings = told.settings
         assert settings.advertised_host == "127.0.0.1"
         assert settings.advertised_port == settings.port
+        (inside,) = settings.listeners
+        assert (inside.name, inside.advertised_host) == ("inside", name)
+        assert inside.port == inside.advertised_port
         ports = [f"127.0.0.1:{port}:{port}" for port in (settings.port, settings.metrics_port)]
         assert each["ports"] == ports
     assert len({port for each in brokers.values() for port in each["ports"]}) == 6
@@ -82,16 +85,22 @@ def test_brokers_of_the_kubernetes_file_are_a_cluster_that_can_be_reached(told: 
     by_kind = {found["kind"]: found for found in documents("kubernetes.yaml")}
     pod = by_kind["Deployment"]["spec"]["template"]["spec"]
     (container,) = pod["containers"]
-    assert container["env"][0]["name"] == "POD_IP"
+    assert [each["name"] for each in container["env"]] == ["POD_IP", "NODE_IP"]
     words = [word.replace("$(POD_IP)", "10.0.0.1") for word in container["args"]]
+    words = [word.replace("$(NODE_IP)", "10.9.9.9") for word in words]
     place = told.by(words, by_kind["Secret"]["stringData"])
     assert place.order.startswith("etcd://")
     assert place.secret
     settings = told.settings
     assert settings.advertised_host == "10.0.0.1"
+    (outside,) = settings.listeners
+    assert outside.advertised_host == "10.9.9.9"
+    reached = {port["name"]: port["hostPort"] for port in container["ports"] if "hostPort" in port}
+    assert reached == {"outside": outside.advertised_port}
     ports = {port["name"]: port["containerPort"] for port in container["ports"]}
     assert ports == {
         "kafka": settings.port,
+        "outside": outside.port,
         "gossip": place.gossip_port,
         "metrics": settings.metrics_port,
     }

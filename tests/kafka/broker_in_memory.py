@@ -9,12 +9,12 @@ from kio.serial import entity_reader, entity_writer
 from tidings.kafka.answering import Peer, accept, answer, begin
 from tidings.kafka.broker import Broker
 from tidings.kafka.encoding import encode
-from tidings.kafka.known_brokers import Address
+from tidings.kafka.known_brokers import Listener
 from tidings.kafka.schema import Entity, request_class, response_class
 from tidings.kafka.settings import BrokerSettings
 from tidings.testing.clock import SimClock
 
-PEER = Peer("127.0.0.1", Address("broker.test", 9092))
+PEER = Peer("127.0.0.1", Listener("broker.test", 9092))
 CORRELATION_ID = 7
 ANSWER_BYTES_MAX = 2**30
 CLUSTER_ID = "tidings-test-cluster"
@@ -61,10 +61,19 @@ async def call(broker: Broker, module: str, version: int, **values: Any) -> Enti
     return read_response(module, version, await answer_bytes(broker, frame))
 
 
-async def answer_bytes(broker: Broker, frame: bytes) -> bytes:
+async def call_on(
+    listener: Listener, broker: Broker, module: str, version: int, **values: Any
+) -> Entity:
+    """Ask a broker as a client of one of its listeners."""
+    frame = request_frame(module, version, values)
+    data = await answer_bytes(broker, frame, Peer("127.0.0.1", listener))
+    return read_response(module, version, data)
+
+
+async def answer_bytes(broker: Broker, frame: bytes, peer: Peer = PEER) -> bytes:
     """Return what a connection would send for a request."""
     pending = accept(frame, broker.settings)
-    work = begin(broker, PEER, pending)
+    work = begin(broker, peer, pending)
     if work is None:
-        return b"".join(await answer(broker, PEER, pending, ANSWER_BYTES_MAX))
+        return b"".join(await answer(broker, peer, pending, ANSWER_BYTES_MAX))
     return b"".join(await work.wait())

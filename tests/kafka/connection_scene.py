@@ -9,12 +9,14 @@ from broker_in_memory import broker_on, request_frame
 from memory_transport import MemoryTransport
 from topics_log import TopicsLog
 
+from tidings.kafka.answering import ANSWERER
 from tidings.kafka.apis import API_OF_KEY, Answer, Api
 from tidings.kafka.broker import Broker, Context
 from tidings.kafka.codec import Encoded
 from tidings.kafka.connection import Connection
 from tidings.kafka.connections import Connections
 from tidings.kafka.schema import Entity
+from tidings.kafka.settings import ListenerSettings
 from tidings.testing.loop import run
 
 API_VERSIONS = 18
@@ -86,8 +88,10 @@ class Scene:
         self.connections = Connections(self.broker.settings)
         self.connection, self.transport = self.connect()
 
-    def connect(self) -> tuple[Connection, MemoryTransport]:
-        connection = Connection(self.broker, self.tasks, self.connections)
+    def connect(
+        self, listener: ListenerSettings | None = None
+    ) -> tuple[Connection, MemoryTransport]:
+        connection = Connection(self.broker, self.tasks, self.connections, ANSWERER, listener)
         transport = MemoryTransport(connection)
         connection.connection_made(transport)
         return connection, transport

@@ -9,6 +9,7 @@ from kio.schema.errors import ErrorCode
 from lone_broker import lone_broker
 
 from tidings.kafka.broker import Broker
+from tidings.kafka.settings import ListenerSettings
 from tidings.kafka.topic_configs import TOPIC_CONFIGS
 from tidings.testing.loop import run
 
@@ -95,6 +96,16 @@ def test_describe_broker_tells_what_it_was_told_at_its_start() -> None:
         assert names == sorted(dict.fromkeys(names))
 
     with_topic(scenario, num_partitions=7)
+
+
+def test_describe_broker_tells_the_addresses_of_all_listeners() -> None:
+    async def scenario(broker: Broker) -> None:
+        configs = {each.name: each for each in (await describe(broker, BROKER, "1")).configs}
+        told = configs["advertised.listeners"].value
+        assert told == "PLAINTEXT://broker.test:9092,a://one:1,b://two:3"
+
+    listeners = (ListenerSettings("a", "one", 1), ListenerSettings("b", "any", 2, "two", 3))
+    with_topic(scenario, listeners=listeners)
 
 
 def test_describe_tells_the_retention_that_the_broker_was_told() -> None:

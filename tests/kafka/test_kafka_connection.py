@@ -21,6 +21,7 @@ from kio.schema.errors import ErrorCode
 
 from tidings.errors import Unavailable
 from tidings.kafka.apis import API_OF_KEY, Answer, Api
+from tidings.kafka.settings import ListenerSettings
 
 
 @pytest.fixture
@@ -72,6 +73,21 @@ def test_answer_names_the_advertised_address() -> None:
         assert (broker.host, broker.port) == ("log.example", 19092)
 
     play(act, advertised_host="log.example", advertised_port=19092)
+
+
+@pytest.mark.parametrize("advertised", [None, "log.example"])
+def test_answer_names_the_address_of_the_listener_on_which_the_client_asks(
+    advertised: str | None,
+) -> None:
+    async def act(scene: Scene) -> None:
+        outside = ListenerSettings("outside", "0.0.0.0", 1, advertised)
+        connection, transport = scene.connect(outside)
+        connection.data_received(frame("metadata", 1, topics=[]))
+        await settle()
+        (broker,) = read_response("metadata", 1, transport.sent).brokers
+        assert (broker.host, broker.port) == (advertised or "10.0.0.1", 9092)
+
+    play(act, advertised_host="not this", advertised_port=7)
 
 
 # Order --------------------------------------------------------------------------------------------

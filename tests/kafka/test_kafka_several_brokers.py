@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from broker_in_memory import CLUSTER_ID, call
+from broker_in_memory import CLUSTER_ID, call, call_on
 from groups_log import GroupsLog
 from kio.schema.errors import ErrorCode
 from topics_log import TopicsLog
 
 from tidings.errors import Unavailable
 from tidings.kafka.broker import CATCH_UP_PATIENCE_S, Broker
-from tidings.kafka.known_brokers import Address, KnownBroker, group_thing, partition_thing
+from tidings.kafka.known_brokers import KnownBroker, Listener, group_thing, partition_thing
 from tidings.kafka.settings import BrokerSettings
 from tidings.testing.clock import SimClock
 from tidings.testing.loop import run
@@ -26,10 +26,12 @@ class Two:
 
     node_ids = (1, 2)
 
-    def live(self, _listener: Address) -> Sequence[KnownBroker]:
-        return BROKERS
+    def live(self, listener: Listener) -> Sequence[KnownBroker]:
+        return [each for each in BROKERS if each.node_id == 2 or listener.name != "second alone"]
 
-    def preferred(self, thing: str) -> int:
+    def preferred(self, thing: str, listener: Listener | None = None) -> int:
+        if listener and listener.name == "second alone":
+            return 2
         return 1 + int(thing[-1]) % 2
 
 
@@ -96,6 +98,41 @@ def test_coordinator_of_each_group_is_the_broker_that_is_preferred_for_it() -> N
         node_id = Two().preferred(group_thing(found.key))
         assert (found.node_id, found.host, found.port) == BROKERS[node_id - 1][:3]
     assert [found.node_id for found in answer.coordinators] == [1, 2]
+
+
+def test_client_on_a_listener_that_one_broker_lacks_is_sent_to_the_others() -> None:
+    async def main() -> None:
+        broker, listener = cluster_broker(ClusterLog(a=4)), Listener("there", 1, "second alone")
+        found = await call_on(listener, broker, "metadata", 12, topics=[{"name": "a"}])
+        assert [each.node_id for each in found.brokers] == [2]
+        assert {each.leader_id for each in found.topics[0].partitions} == {2}
+        described = await call_on(listener, broker, "describe_cluster", 1)
+        assert [each.broker_id for each in described.brokers] == [2]
+        topics = [{"name": "a"}]
+        partitions = await call_on(
+            listener,
+            broker,
+            "describe_topic_partitions",
+            0,
+            topics=topics,
+            response_partition_limit=9,
+            cursor=None,
+        )
+        assert {each.leader_id for each in partitions.topics[0].partitions} == {2}
+
+    run(main())
+
+
+def test_coordinator_that_lacks_the_listener_is_asked_for_again() -> None:
+    async def main() -> None:
+        broker, listener = cluster_broker(ClusterLog()), Listener("there", 1, "second alone")
+        found = await call_on(
+            listener, broker, "find_coordinator", 4, coordinator_keys=["g0", "g1"]
+        )
+        codes = [each.error_code for each in found.coordinators]
+        assert codes == [ErrorCode.coordinator_not_available, ErrorCode.none]
+
+    run(main())
 
 
 @pytest.mark.parametrize("hangs", [False, True])

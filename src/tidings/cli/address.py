@@ -10,9 +10,9 @@ class Address(NamedTuple):
     port: int
 
     @classmethod
-    def parse(cls, text: str) -> "Address | None":
+    def parse(cls, text: str, *, port_min: int = 1) -> "Address | None":
         """Return what HOST:PORT says, or [HOST]:PORT of version 6; None if it is neither."""
         host, _, port = text.rpartition(":")
-        if not host or not port.isdecimal() or not 1 <= int(port) < 2**16:
+        if not host or not port.isdecimal() or not port_min <= int(port) < 2**16:
             return None
         return cls(host.removeprefix("[").removesuffix("]"), int(port))

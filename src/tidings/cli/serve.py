@@ -1,18 +1,22 @@
 """The broker."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import click
 import msgspec
 
 from tidings.cli.cluster_settings import cluster_place
+from tidings.cli.listeners import UNNAMED, Addresses, named_listeners
 from tidings.cli.logs import logs, say_line
 from tidings.cli.serve_settings import FIELDS, SERVE_SETTINGS
 from tidings.cli.settings import PREFIX, config_option, origin, settings_of
 from tidings.errors import Corrupt, InvalidRequest, TidingsError
 from tidings.kafka import serve as broker
-from tidings.kafka.known_brokers import Address
+from tidings.kafka.known_brokers import Address, Listener
+from tidings.kafka.listening import Listening
 from tidings.kafka.settings import BrokerSettings
 from tidings.types import Json
 
@@ -74,10 +78,15 @@ def _say_ready_in_text(ready: broker.Ready) -> None:
 
 
 def _say_ready_in_json(ready: broker.Ready) -> None:
+    main, *named = ready.listening
     fields: dict[str, Json] = {
         "version": ready.version,
-        "address": _text(ready.address),
-        "advertised": _text(ready.advertised),
+        "address": _text(main.address),
+        "advertised": _text(main.told),
+        "listeners": [
+            {"name": each.told.name, "address": _text(each.address), "advertised": _text(each.told)}
+            for each in named
+        ],
         "metrics": None if ready.metrics is None else f"{_url(ready.metrics)}/metrics",
         "data": None,
         "stores": None,
@@ -103,14 +112,21 @@ def _welcome(ready: broker.Ready) -> str:
             place = str(ready.place.absolute())
         case stores:
             place = str(stores)
-    told = ""
-    if ready.advertised != ready.address:
-        told = f"clients are told to connect to {_text(ready.advertised)}; "
-    where = _text(ready.address)
-    return f"Tidings {ready.version} listens on {where}; {told}everything is in {place}"
+    told = "".join(f"{_listener(each)}; " for each in ready.listening)
+    return f"Tidings {ready.version} listens on {told}everything is in {place}"
 
 
-def _text(address: Address) -> str:
+def _listener(listening: Listening) -> str:
+    name, where, told = listening.told.name, _text(listening.address), _text(listening.told)
+    text = f"as {name} on {where}" if name else where
+    return (
+        text
+        if told == where
+        else f"{text}; clients {'there ' if name else ''}are told to connect to {told}"
+    )
+
+
+def _text(address: Address | Listener) -> str:
     return f"{address.host}:{address.port}"
 
 
@@ -125,9 +141,13 @@ def broker_settings(values: dict[str, object]) -> BrokerSettings:
         UsageError: Two values do not fit.
     """
     told = {field: values[key] for key, field in FIELDS.items()}
-    if isinstance(advertised := values["advertise"], tuple):
-        told["advertised_host"], told["advertised_port"] = advertised
-    settings = msgspec.convert(told, BrokerSettings)
+    advertised = cast("Addresses", values["advertise"])
+    if UNNAMED in advertised:
+        told["advertised_host"], told["advertised_port"] = advertised[UNNAMED]
+    listening = cast("Addresses", values["listen"])
+    settings = replace(
+        msgspec.convert(told, BrokerSettings), listeners=named_listeners(listening, advertised)
+    )
     if settings.group_session_timeout_min_ms > settings.group_session_timeout_max_ms:
         raise click.UsageError(
             "group_session_timeout_min_ms is above group_session_timeout_max_ms, so that no "

@@ -5,8 +5,14 @@ from pathlib import Path
 import click
 
 from tidings.cli.cluster_settings import CLUSTER_SETTINGS
+from tidings.cli.listeners import (
+    ADVERTISE_METAVAR,
+    LISTEN_METAVAR,
+    advertised_of,
+    listeners_of,
+)
 from tidings.cli.logs import FORMATS, LEVELS
-from tidings.cli.settings import Integer, Seconds, Setting, address_of
+from tidings.cli.settings import Integer, Seconds, Setting
 from tidings.kafka.settings import BrokerSettings
 
 _PORT = Integer(0, 2**16 - 1)
@@ -164,11 +170,21 @@ SERVE_SETTINGS = [
         help="Keep everything in memory, and lose it at the end.",
     ),
     Setting(
-        ["--advertise"],
-        metavar="HOST:PORT",
+        ["--listen"],
+        metavar=LISTEN_METAVAR,
         default=None,
-        callback=address_of,
-        help="Where clients are told to connect; without it, the address that they reached.",
+        callback=listeners_of,
+        help="Where to listen besides --host and --port, for clients that reach this broker "
+        "another way: NAME=HOST:PORT, several with commas. A client is told the addresses of all "
+        "brokers that belong to the name on which it asks.",
+    ),
+    Setting(
+        ["--advertise"],
+        metavar=ADVERTISE_METAVAR,
+        default=None,
+        callback=advertised_of,
+        help="Where clients are told to connect: HOST:PORT for --port, NAME=HOST:PORT for a "
+        "listener of --listen, several with commas; without it, the address that they reached.",
     ),
     *(setting for _, setting in _TOLD),
     *CLUSTER_SETTINGS,

@@ -24,7 +24,7 @@ from tidings.kafka.codec import (
     response_head,
 )
 from tidings.kafka.handlers import api_versions, produce_one
-from tidings.kafka.known_brokers import Address
+from tidings.kafka.known_brokers import Listener
 from tidings.kafka.settings import BrokerSettings
 
 
@@ -32,7 +32,7 @@ class Peer(NamedTuple):
     """Who asks, and how it knows this broker."""
 
     host: str
-    listener: Address
+    listener: Listener
 
 
 class Pending(msgspec.Struct, frozen=True, gc=False):

@@ -11,7 +11,7 @@ from tidings.core.membership.generations import GroupLimits
 from tidings.engine.log import Log
 from tidings.errors import Unavailable
 from tidings.kafka.coordinator import Coordinator
-from tidings.kafka.known_brokers import Address, KnownBrokers, OneBroker, group_thing
+from tidings.kafka.known_brokers import KnownBrokers, Listener, OneBroker, group_thing
 from tidings.kafka.offset_retention import OffsetRetention
 from tidings.kafka.settings import BrokerSettings
 from tidings.ports import Clock
@@ -96,7 +96,7 @@ class Context:
     api_version: int
     client_id: str | None
     client_host: str
-    listener: Address
+    listener: Listener
     """The address of this broker, as this client should know it."""
     answer_bytes_max: int
     """An answer with records should not be larger: the room that is left for what is unsent."""

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from tidings.kafka.config_type import ConfigType
+from tidings.kafka.known_brokers import Listener
 from tidings.kafka.settings import BrokerSettings
 from tidings.kafka.topic_configs import TOPIC_CONFIGS
 
@@ -22,16 +23,24 @@ class BrokerConfig(NamedTuple):
     is_default: bool = True
 
 
-def broker_configs(settings: BrokerSettings, listener: str) -> list[BrokerConfig]:
-    """Return every config of the broker, by name; `listener` is `HOST:PORT`."""
+def broker_configs(settings: BrokerSettings, listener: Listener) -> list[BrokerConfig]:
+    """Return every config of the broker, by name; a client asks on `listener`."""
     return sorted([*_own(settings, listener), *_defaults_of_topics(settings)])
 
 
-def _own(settings: BrokerSettings, listener: str) -> Iterator[BrokerConfig]:
+def _advertised(settings: BrokerSettings, listener: Listener) -> Iterator[str]:
+    for each in settings.every_listener:
+        host, port = each.advertised_host or each.host, each.advertised_port or each.port
+        if each.name == listener.name:
+            host, port, _ = listener
+        yield f"{each.name or 'PLAINTEXT'}://{host}:{port}"
+
+
+def _own(settings: BrokerSettings, listener: Listener) -> Iterator[BrokerConfig]:
     untold = BrokerSettings()
     yield BrokerConfig(
         "advertised.listeners",
-        f"PLAINTEXT://{listener}",
+        ",".join(_advertised(settings, listener)),
         ConfigType.LIST,
         "Where clients are told to connect.",
         is_default=False,

@@ -24,6 +24,7 @@ from tidings.kafka.codec import Buffers
 from tidings.kafka.connections import Connections, Held
 from tidings.kafka.framing import SIZE_BYTES, FrameReader
 from tidings.kafka.known_brokers import Address
+from tidings.kafka.settings import ListenerSettings
 
 logger = logging.getLogger(__name__)
 
@@ -47,11 +48,16 @@ class Connection(asyncio.Protocol):
         tasks: asyncio.TaskGroup,
         connections: Connections,
         answerer: Answerer = ANSWERER,
+        listener: ListenerSettings | None = None,
     ) -> None:
-        """Requests are handled in `tasks`; this one enters and leaves `connections` by itself."""
+        """Requests are handled in `tasks`; this one enters and leaves `connections` by itself.
+
+        `listener` is where it came in; None: the one without a name.
+        """
         self._broker = broker
         self._answerer = answerer
         self._settings = broker.settings
+        self._listener = listener or broker.settings.every_listener[0]
         self._tasks = tasks
         self._connections = connections
         self._loop = asyncio.get_running_loop()
@@ -81,10 +87,9 @@ class Connection(asyncio.Protocol):
         """See `asyncio.Protocol`."""
         # Not asserted: the transports of uvloop are of no class of asyncio's.
         self._transport = wire = cast("asyncio.Transport", transport)
-        host, port = wire.get_extra_info("sockname")[:2]
+        address = Address(*wire.get_extra_info("sockname")[:2])
         settings = self._settings
-        listener = Address(settings.advertised_host or host, settings.advertised_port or port)
-        self._peer = Peer(wire.get_extra_info("peername")[0], listener)
+        self._peer = Peer(wire.get_extra_info("peername")[0], self._listener.reached_at(address))
         if not self._connections.add(self):
             logger.warning("refused a connection: %d are open", settings.connections_max)
             self.abort()

@@ -5,10 +5,19 @@ from typing import NamedTuple, Protocol
 
 
 class Address(NamedTuple):
-    """Where clients are told to connect."""
+    """A host and a port."""
 
     host: str
     port: int
+
+
+class Listener(NamedTuple):
+    """One of a broker's listeners: where clients are told to connect that ask on it."""
+
+    host: str
+    port: int
+    name: str = ""
+    """What listeners of several brokers have in common; empty: the one that needs no name."""
 
 
 class KnownBroker(NamedTuple):
@@ -27,11 +36,14 @@ class KnownBrokers(Protocol):
     def node_ids(self) -> Sequence[int]:
         """Their node ids, in order."""
 
-    def live(self, listener: Address) -> Sequence[KnownBroker]:
-        """Return them by node id; `listener` is where the client that asks reached this one."""
+    def live(self, listener: Listener) -> Sequence[KnownBroker]:
+        """Return those that have such a listener, by node id; a client asks on this one's."""
 
-    def preferred(self, thing: str) -> int:
-        """Return the node id of the one that clients should use for a thing: see below."""
+    def preferred(self, thing: str, listener: Listener | None = None) -> int:
+        """Return the node id of the one that clients should use for a thing: see below.
+
+        With a listener, the one of those that have it.
+        """
 
 
 class OneBroker:
@@ -46,13 +58,13 @@ class OneBroker:
         """See `KnownBrokers`."""
         return [self._node_id]
 
-    def live(self, listener: Address) -> Sequence[KnownBroker]:
+    def live(self, listener: Listener) -> Sequence[KnownBroker]:
         """See `KnownBrokers`."""
-        return [KnownBroker(self._node_id, *listener, self._rack)]
+        return [KnownBroker(self._node_id, listener.host, listener.port, self._rack)]
 
-    def preferred(self, thing: str) -> int:
+    def preferred(self, thing: str, listener: Listener | None = None) -> int:
         """See `KnownBrokers`."""
-        del thing
+        del thing, listener
         return self._node_id
 
 
@@ -69,7 +81,7 @@ def group_thing(group_id: str) -> str:
     return f"group/{group_id}"
 
 
-def preferred_broker(brokers: KnownBrokers, listener: Address, thing: str) -> KnownBroker:
-    """Return the broker that clients should use for a thing."""
+def preferred_broker(brokers: KnownBrokers, listener: Listener, thing: str) -> KnownBroker | None:
+    """Return the broker that all clients should use for a thing; None: not on this listener."""
     node_id = brokers.preferred(thing)
-    return next(broker for broker in brokers.live(listener) if broker.node_id == node_id)
+    return next((each for each in brokers.live(listener) if each.node_id == node_id), None)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from tidings.clock import SystemClock
 from tidings.core.pages import PageFormat
-from tidings.kafka.server import listen
+from tidings.kafka.listening import listen
 from tidings.ports import Clock
 
 
@@ -21,6 +21,6 @@ class Means:
     secret_rng: random.Random = field(default_factory=random.SystemRandom)
     """For what nobody may guess, and for what nobody else may come upon."""
     listen: Callable[[str, int], socket.socket] = listen
-    """Takes an address; see `tidings.kafka.server.listen`."""
+    """Takes an address; see `tidings.kafka.listening.listen`."""
     page_format: PageFormat | None = None
     """See `tidings.engine.log.Log`."""

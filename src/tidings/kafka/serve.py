@@ -1,15 +1,13 @@
 """Puts a broker together on two stores, and runs it until it is told to stop."""
 
 import asyncio
-import errno
 import gc
 import logging
 import random
 import resource
 import signal
-import socket
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -19,14 +17,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import tidings
 from tidings.engine.log import Log
 from tidings.engine.settings import Settings
-from tidings.errors import InvalidRequest
 from tidings.kafka.answering import ANSWERER, Answerer
 from tidings.kafka.broker import Broker
 from tidings.kafka.connections import Connections
 from tidings.kafka.known_brokers import Address
+from tidings.kafka.listening import Listening, listen_as_told, listen_or_advise
 from tidings.kafka.means import Means
 from tidings.kafka.metrics.service import Metrics
-from tidings.kafka.server import Server, listen
+from tidings.kafka.server import Server
 from tidings.kafka.settings import BrokerSettings
 from tidings.kafka.standalone import ENGINE, Storage, in_memory
 from tidings.kafka.surroundings import Surround, Surroundings, alone
@@ -44,7 +42,7 @@ GARBAGE_THRESHOLDS = (10_000, 10, 50)
 """Python looks for cycles this seldom (its default: 700, 10, 10). What a broker makes a lot of, it
 frees by counting: looking took 7 % of all instructions of small Produce requests."""
 
-SayReady = Callable[[Address, Address | None], None]
+SayReady = Callable[[Sequence[Listening], Address | None], None]
 """Told where clients can connect, and where metrics are, if anywhere."""
 
 SWITCH_INTERVAL_S = 0.0005
@@ -56,9 +54,8 @@ class Ready:
     """How to reach a broker, for whoever started it."""
 
     version: str
-    address: Address
-    advertised: Address
-    """Where clients are told to connect."""
+    listening: Sequence[Listening]
+    """Where clients can connect, and are told to; the first is the listener without a name."""
     metrics: Address | None
     place: "Path | ClusterPlace | None"
     """The folder that keeps everything, or the stores that do; None: memory."""
@@ -82,11 +79,8 @@ def run(
             comes in an exception group.
     """
 
-    def say(address: Address, metrics: Address | None) -> None:
-        advertised = Address(
-            settings.advertised_host or address.host, settings.advertised_port or address.port
-        )
-        say_ready(Ready(tidings.__version__, address, advertised, metrics, place))
+    def say(listening: Sequence[Listening], metrics: Address | None) -> None:
+        say_ready(Ready(tidings.__version__, listening, metrics, place))
 
     _allow_many_files(settings.connections_max)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
@@ -141,14 +135,14 @@ async def serve(
         InvalidRequest: The address cannot be listened on.
         Corrupt: A store holds something else than what was put there (in an exception group).
     """
-    listening = _listen(settings.host, settings.port, "--port")
+    listening = listen_as_told(settings)
     told_to_stop = _on_signal()
     if settings.metrics_port is None:
         async with serving(storage, settings, listening, surround=surround) as at_work:
-            say_ready(at_work.address, None)
+            say_ready(at_work.listening, None)
             await told_to_stop.wait()
         return
-    metrics_listening = _listen(settings.host, settings.metrics_port, "--metrics-port")
+    metrics_listening = listen_or_advise(settings.host, settings.metrics_port, "--metrics-port")
     metrics = Metrics()
     settings = replace(settings, metrics_port=int(metrics_listening.getsockname()[1]))
     counted = metrics.stores.around(storage)
@@ -158,7 +152,7 @@ async def serve(
             metrics_listening, at_work.broker, at_work.connections, at_work.around
         ) as address,
     ):
-        say_ready(at_work.address, address)
+        say_ready(at_work.listening, address)
         await told_to_stop.wait()
 
 
@@ -166,7 +160,7 @@ class Serving(NamedTuple):
     """A broker at work."""
 
     broker: Broker
-    address: Address
+    listening: Sequence[Listening]
     connections: Connections
     around: Surroundings
 
@@ -175,13 +169,13 @@ class Serving(NamedTuple):
 async def serving(
     storage: Storage,
     settings: BrokerSettings,
-    listening: socket.socket,
+    listening: Sequence[Listening],
     answerer: Answerer = ANSWERER,
     surround: Surround = alone,
     *,
     means: Means | None = None,
 ) -> AsyncIterator[Serving]:
-    """Serve on a socket from `listen` until the block ends, and close it.
+    """Serve until the block ends, and close what listens; the first listener has no name.
 
     What is in flight in the end is answered, if it takes no longer than `shutdown_patience_s`.
     `surround` is what takes the broker up where it is one of several.
@@ -191,7 +185,8 @@ async def serving(
         Corrupt: A store holds something else than what was put there (in an exception group).
     """
     means = means or Means()
-    around = await surround(settings, Address(*listening.getsockname()[:2]))
+    settings = replace(settings, listeners=tuple(each.settings for each in listening[1:]))
+    around = await surround(settings, [each.told for each in listening])
     log = Log(
         storage.order,
         storage.blobs,
@@ -212,7 +207,8 @@ async def serving(
         ]
         at_work += [tasks.create_task(going) for going in around.running(log, broker)]
         server = Server(broker, tasks, answerer)
-        yield Serving(broker, await server.start(listening), server.connections, around)
+        await server.start(listening)
+        yield Serving(broker, listening, server.connections, around)
         await around.leave()
         await server.stop()
         for task in at_work:
@@ -252,24 +248,3 @@ def _on_signal() -> asyncio.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop, number)
     return told
-
-
-def _listen(host: str, port: int, option: str) -> socket.socket:
-    """Take an address; `option` is what says the port.
-
-    Raises:
-        InvalidRequest: It cannot be taken; the text says what to do.
-    """
-    try:
-        return listen(host, port)
-    except OSError as error:
-        raise InvalidRequest(_advice(error, f"{host}:{port}", option)) from error
-
-
-def _advice(error: OSError, where: str, option: str) -> str:
-    if error.errno == errno.EADDRINUSE:
-        return (
-            f"Something listens on {where} already. Stop it, or choose another port with {option}; "
-            f"{option} 0 takes one that is free."
-        )
-    return f"Cannot listen on {where}: {error.strerror}. Choose others with --host and {option}."

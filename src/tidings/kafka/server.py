@@ -1,34 +1,23 @@
-"""Listens, and keeps the connections."""
+"""Accepts, and keeps the connections."""
 
 import asyncio
 import logging
-import socket
 from collections import Counter
+from collections.abc import Iterable
+from functools import partial
 
 from tidings.kafka.answering import ANSWERER, Answerer
 from tidings.kafka.broker import Broker
 from tidings.kafka.connection import Connection
 from tidings.kafka.connections import Connections
-from tidings.kafka.known_brokers import Address
+from tidings.kafka.listening import BACKLOG, Listening
+from tidings.kafka.settings import ListenerSettings
 
 logger = logging.getLogger(__name__)
 
-_BACKLOG = 1024
-"""Connections that the system accepts before the broker has seen them."""
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """Take an address; port 0 takes any that is free.
-
-    Raises:
-        OSError: It is taken, or is none of this machine.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return socket.create_server((host, port), family=family, backlog=_BACKLOG)
-
 
 class Server:
-    """What listens on a socket, and the connections that came in through it."""
+    """What listens, and the connections that came in."""
 
     def __init__(
         self, broker: Broker, tasks: asyncio.TaskGroup, answerer: Answerer = ANSWERER
@@ -38,24 +27,26 @@ class Server:
         self._answerer = answerer
         self._tasks = tasks
         self.connections = Connections(broker.settings)
-        self._listener: asyncio.Server | None = None
+        self._listeners: list[asyncio.Server] = []
         self._sweep: asyncio.Task[None] | None = None
 
-    async def start(self, listening: socket.socket) -> Address:
-        """Begin to serve on a socket from `listen`; return where that is."""
-        self._listener = await asyncio.get_running_loop().create_server(
-            lambda: Connection(self._broker, self._tasks, self.connections, self._answerer),
-            sock=listening,
-            backlog=_BACKLOG,
-        )
+    async def start(self, listening: Iterable[Listening]) -> None:
+        """Begin to serve."""
+        for each in listening:
+            connection = partial(self._connection, each.settings)
+            server = await asyncio.get_running_loop().create_server(
+                connection, sock=each.socket, backlog=BACKLOG
+            )
+            self._listeners.append(server)
         self._sweep = self._tasks.create_task(self.connections.sweep(), name="sweep")
-        host, port = listening.getsockname()[:2]
-        return Address(host, port)
+
+    def _connection(self, listener: ListenerSettings) -> Connection:
+        return Connection(self._broker, self._tasks, self.connections, self._answerer, listener)
 
     async def stop(self) -> None:
         """Take no more connections and requests; return when those at work are answered or cut."""
-        if self._listener is not None:
-            self._listener.close()
+        for listener in self._listeners:
+            listener.close()
         if self._sweep is not None:
             self._sweep.cancel()
         patience_s = self._broker.settings.shutdown_patience_s

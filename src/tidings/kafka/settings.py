@@ -2,6 +2,26 @@
 
 from dataclasses import dataclass
 
+from tidings.kafka.known_brokers import Address, Listener
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerSettings:
+    """An address to listen on, and what clients are told that ask there."""
+
+    name: str
+    """By which listeners of several brokers belong together; empty: the one that needs no name."""
+    host: str
+    port: int
+    advertised_host: str | None = None
+    advertised_port: int | None = None
+    """None: what is listened on, or what the client reached."""
+
+    def reached_at(self, address: Address) -> Listener:
+        """Return what this is to a client that reached it there."""
+        host, port = self.advertised_host or address.host, self.advertised_port or address.port
+        return Listener(host, port, self.name)
+
 
 @dataclass(frozen=True, slots=True)
 class BrokerSettings:
@@ -21,6 +41,9 @@ class BrokerSettings:
 
     advertised_port: int | None = None
     """The port that clients are told to connect to; None: the one that is listened on."""
+
+    listeners: tuple[ListenerSettings, ...] = ()
+    """Where else to listen; each has a name."""
 
     metrics_port: int | None = None
     """The port for `/metrics`, `/healthz` and `/readyz`; 0 takes any that is free, None: none."""
@@ -87,3 +110,9 @@ class BrokerSettings:
 
     offsets_retention_minutes: int = 7 * 24 * 60
     """How long committed offsets are kept of a group that has no members."""
+
+    @property
+    def every_listener(self) -> tuple[ListenerSettings, ...]:
+        """All listeners; the first is the one without a name."""
+        told = (self.host, self.port, self.advertised_host, self.advertised_port)
+        return ListenerSettings("", *told), *self.listeners

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 from tidings.engine.log import Log
 from tidings.engine.settings import Settings
 from tidings.kafka.broker import Broker
-from tidings.kafka.known_brokers import Address, KnownBrokers
+from tidings.kafka.known_brokers import KnownBrokers, Listener
 from tidings.kafka.metrics.exposition import Family
 from tidings.kafka.settings import BrokerSettings
 from tidings.kafka.standalone import ENGINE, Alone
@@ -42,8 +42,8 @@ class Surroundings(Protocol):
         """Let clients go elsewhere: the broker is about to end."""
 
 
-Surround = Callable[[BrokerSettings, Address], Awaitable[Surroundings]]
-"""Takes up a broker that listens there."""
+Surround = Callable[[BrokerSettings, Sequence[Listener]], Awaitable[Surroundings]]
+"""Takes up a broker that has these listeners; the first has no name."""
 
 
 class Nobody:
@@ -69,6 +69,6 @@ class Nobody:
         """See `Surroundings`; there is nowhere else."""
 
 
-async def alone(settings: BrokerSettings, _address: Address) -> Surroundings:
+async def alone(settings: BrokerSettings, _listeners: Sequence[Listener]) -> Surroundings:
     """Take up a broker that is its whole cluster."""
     return Nobody(settings)

@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 from tidings.embedded import EmbeddedLog
 from tidings.embedded.lifetime import Lifetime
 from tidings.errors import Unavailable
+from tidings.kafka.listening import Listening, listen
 from tidings.kafka.serve import loop_factory, serving
-from tidings.kafka.server import listen
 from tidings.kafka.settings import BrokerSettings
 from tidings.kafka.standalone import Storage, new_memory
 from tidings.stores.folder import BLOBS_FOLDER, IDENTITY_FILE, JOURNAL_FILE, open_folder
@@ -114,7 +114,7 @@ class BrokerThread:
                     serving(
                         on_disk(storage, self.disk),
                         self._settings,
-                        listening.dup(),
+                        [Listening(self._settings.every_listener[0], listening.dup())],
                         self.faults.answerer,
                     ) as at_work,
                 ):

@@ -16,6 +16,7 @@ from tidings.kafka.cluster.identity import read_or_make_identity
 from tidings.kafka.cluster.joining import join
 from tidings.kafka.cluster.place import ClusterPlace
 from tidings.kafka.cluster.storage import SharedStorage
+from tidings.kafka.listening import Listening
 from tidings.kafka.means import Means
 from tidings.kafka.serve import Serving, serving
 from tidings.kafka.settings import BrokerSettings
@@ -148,7 +149,8 @@ class ClusterWorld:
             registry_settings=plan.registry,
             peer_settings=plan.peers,
         )
-        listening = cast("Any", self.network.listen(broker.host, CLIENT_PORT))
+        taken = cast("Any", self.network.listen(broker.host, CLIENT_PORT))
+        listening = [Listening(settings.every_listener[0], taken)]
         async with serving(storage, settings, listening, surround=surround, means=means) as at_work:
             log = at_work.broker.log
             self.auditor.watch(broker.host, log)

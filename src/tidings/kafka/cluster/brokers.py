@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from tidings.errors import Corrupt, Unavailable
+from tidings.kafka.known_brokers import Listener
 
 CELL = "brokers"
 """The name of the cell."""
@@ -39,6 +40,17 @@ class Registration(msgspec.Struct, frozen=True, array_like=True):
     """Whether it knows the journal; until then it has only taken its node id."""
     metrics_port: int | None = None
     """Where its metrics are, on the host that clients connect to, if anywhere."""
+    listeners: tuple[Listener, ...] = ()
+    """Where clients connect that ask on other listeners; each has a name."""
+
+    @property
+    def every_listener(self) -> tuple[Listener, ...]:
+        """Where clients connect, by listener; the first has no name."""
+        return Listener(self.host, self.port), *self.listeners
+
+    def listener_named(self, name: str) -> Listener | None:
+        """Return where clients connect that ask on listeners of a name; None: nowhere."""
+        return next((each for each in self.every_listener if each.name == name), None)
 
 
 _decoder = msgspec.msgpack.Decoder(list[Registration])

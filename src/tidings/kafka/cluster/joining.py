@@ -18,7 +18,7 @@ from tidings.kafka.cluster.place import ClusterPlace
 from tidings.kafka.cluster.registry import Registry, register
 from tidings.kafka.cluster.settings import RegistrySettings
 from tidings.kafka.cluster.storage import FollowedOrderStore, SharedStorage
-from tidings.kafka.known_brokers import Address
+from tidings.kafka.known_brokers import Listener
 from tidings.kafka.means import Means
 from tidings.kafka.metrics.exposition import Family
 from tidings.kafka.settings import BrokerSettings
@@ -39,24 +39,25 @@ def check_advertised(settings: BrokerSettings) -> None:
     Raises:
         InvalidRequest: They cannot.
     """
-    if settings.advertised_host is None and settings.host in _EVERYWHERE:
-        raise InvalidRequest(
-            f"Other brokers tell clients where this one is, and {settings.host} is no address to "
-            "connect to. Say --advertise HOST:PORT."
-        )
+    for each in settings.every_listener:
+        if each.advertised_host is None and each.host in _EVERYWHERE:
+            raise InvalidRequest(
+                f"Other brokers tell clients where this one is, and {each.host} is no address to "
+                f"connect to. Say --advertise {each.name + '=' if each.name else ''}HOST:PORT."
+            )
 
 
 async def join(
     storage: SharedStorage,
     place: ClusterPlace,
     settings: BrokerSettings,
-    address: Address,
+    listeners: Sequence[Listener],
     *,
     means: Means | None = None,
     registry_settings: RegistrySettings | None = None,
     peer_settings: PeerSettings | None = None,
 ) -> "Member":
-    """Take up a broker that listens at `address`.
+    """Take up a broker that has these listeners; the first has no name.
 
     Raises:
         InvalidRequest: Its node id is taken, or an address cannot be.
@@ -66,7 +67,7 @@ async def join(
     check_advertised(settings)
     means = means or Means()
     gossip = _listen_for_brokers(means, settings.host, place.gossip_port)
-    host = settings.advertised_host or address.host
+    (host, port, _), *others = listeners
     gossip_port = int(gossip.getsockname()[1])
     gossip_host, gossip_port = place.gossip_advertised or (host, gossip_port)
     rng = means.secret_rng
@@ -77,12 +78,13 @@ async def join(
             0,
             f"{rng.getrandbits(_INCARNATION_BITS):016x}",
             host,
-            settings.advertised_port or address.port,
+            port,
             gossip_host,
             gossip_port,
             place.rack,
             0,
             metrics_port=settings.metrics_port,
+            listeners=tuple(others),
         ),
         rng,
         node_id=place.node_id,

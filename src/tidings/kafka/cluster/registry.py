@@ -27,7 +27,7 @@ from tidings.kafka.cluster.settings import (
     SWAP_TRIES_MAX,
     RegistrySettings,
 )
-from tidings.kafka.known_brokers import Address, KnownBroker, KnownBrokers
+from tidings.kafka.known_brokers import KnownBroker, KnownBrokers, Listener
 from tidings.ports import OrderStore
 
 log = logging.getLogger(__name__)
@@ -138,8 +138,8 @@ class Registry:
         self._noted_at = asyncio.get_running_loop().time()
         # By node id, this one included.
         self._live: tuple[Registration, ...] = (own,)
-        # What `preferred` found with them.
-        self._preferences: dict[str, int] = {}
+        # What `preferred` found with them, by listener and thing.
+        self._preferences: dict[tuple[str | None, str], int] = {}
         self._is_away = False
         self._is_leaving = False
         self._beaten_at = self._noted_at
@@ -163,20 +163,29 @@ class Registry:
         """For how long the others have not heard from this broker."""
         return asyncio.get_running_loop().time() - self._beaten_at
 
-    def live(self, listener: Address) -> Sequence[KnownBroker]:
+    def live(self, listener: Listener) -> Sequence[KnownBroker]:
         """See `KnownBrokers`; where others are, this one is where it told them."""
-        del listener
-        return [KnownBroker(each.node_id, each.host, each.port, each.rack) for each in self._live]
+        return [
+            KnownBroker(each.node_id, found.host, found.port, each.rack)
+            for each in self._live
+            if (found := each.listener_named(listener.name)) is not None
+        ]
 
-    def preferred(self, thing: str) -> int:
-        """See `KnownBrokers`."""
-        found = self._preferences.get(thing)
+    def preferred(self, thing: str, listener: Listener | None = None) -> int:
+        """See `KnownBrokers`; this one if none has such a listener."""
+        key = (None if listener is None else listener.name, thing)
+        found = self._preferences.get(key)
         if found is None:
             if len(self._preferences) >= PREFERENCES_MAX:
                 self._preferences.clear()
-            found = preferred(thing, self.node_ids)
-            self._preferences[thing] = found
+            found = preferred(thing, self._node_ids_on(listener) or [self.own.node_id])
+            self._preferences[key] = found
         return found
+
+    def _node_ids_on(self, listener: Listener | None) -> Sequence[int]:
+        if listener is None:
+            return self.node_ids
+        return [each.node_id for each in self.live(listener)]
 
     # Beating ------------------------------------------------------------------------------------
 

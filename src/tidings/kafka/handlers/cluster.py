@@ -69,7 +69,6 @@ class _Place(NamedTuple):
 
 async def describe_topic_partitions(broker: Broker, context: Context, request: Entity) -> Values:
     """Tell partitions of topics, all or those that are named, from the cursor on."""
-    del context
     await broker.catch_up()
     names = sorted({topic.name for topic in request.topics} or broker.log.state.topics)
     start = _Place("", 0)
@@ -78,7 +77,9 @@ async def describe_topic_partitions(broker: Broker, context: Context, request: E
         if start.partition < 0 or (request.topics and start.topic not in names):
             return {"topics": [_refused_cursor(name) for name in names]}
     limit = min(max(1, request.response_partition_limit), PARTITIONS_PER_ANSWER_MAX)
-    return _from_place(broker, [name for name in names if name >= start.topic], start, limit)
+    return _from_place(
+        broker, context, [name for name in names if name >= start.topic], start, limit
+    )
 
 
 def _refused_cursor(name: str) -> Values:
@@ -89,7 +90,9 @@ def _refused_cursor(name: str) -> Values:
     }
 
 
-def _from_place(broker: Broker, names: list[str], start: _Place, limit: int) -> Values:
+def _from_place(
+    broker: Broker, context: Context, names: list[str], start: _Place, limit: int
+) -> Values:
     topics: list[Values] = []
     for name in names:
         if limit == 0:
@@ -100,7 +103,7 @@ def _from_place(broker: Broker, names: list[str], start: _Place, limit: int) -> 
             topics.append(_unknown_topic(name))
             continue
         end = min(topic.partition_count, first + limit)
-        topics.append(_topic(broker, name, topic, range(first, end)))
+        topics.append(_topic(broker, context, name, topic, range(first, end)))
         if end < topic.partition_count:
             return {"topics": topics, "next_cursor": _cursor(_Place(name, end))}
         limit -= max(0, end - first)
@@ -122,7 +125,7 @@ def _unknown_topic(name: str) -> Values:
     }
 
 
-def _topic(broker: Broker, name: str, topic: Topic, partitions: range) -> Values:
+def _topic(broker: Broker, context: Context, name: str, topic: Topic, partitions: range) -> Values:
     return {
         "error_code": ErrorCode.none,
         "name": name,
@@ -130,7 +133,7 @@ def _topic(broker: Broker, name: str, topic: Topic, partitions: range) -> Values
         "topic_authorized_operations": TOPIC_OPERATIONS,
         "partitions": [
             {
-                **partition_row(broker, name, partition),
+                **partition_row(broker, context, name, partition),
                 "eligible_leader_replicas": [],
                 "last_known_elr": [],
             }

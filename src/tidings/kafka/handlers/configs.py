@@ -86,8 +86,7 @@ def _configs_of(broker: Broker, context: Context, wanted: Entity) -> list[Values
             return []
         case _Resource.BROKER:
             _check_broker(broker, name)
-            listener = f"{context.listener.host}:{context.listener.port}"
-            return list(map(_broker_config, broker_configs(broker.settings, listener)))
+            return list(map(_broker_config, broker_configs(broker.settings, context.listener)))
         case other:
             raise _unknown_resource(other)
 

@@ -36,6 +36,12 @@ async def find_coordinator(broker: Broker, context: Context, request: Entity) ->
 def _coordinator(broker: Broker, context: Context, key_type: int, key: str) -> dict[str, Any]:
     if key_type == _GROUP:
         found = preferred_broker(broker.brokers, context.listener, group_thing(key))
+        if found is None:
+            return {
+                "error_code": ErrorCode.coordinator_not_available,
+                "error_message": "the coordinator has no listener of the name on which you ask",
+                **_NOBODY,
+            }
         return {
             "error_code": ErrorCode.none,
             "node_id": found.node_id,

@@ -56,7 +56,7 @@ async def _topics(broker: Broker, context: Context, request: Entity) -> list[dic
     await broker.catch_up()
     if request.topics is None or (context.api_version == 0 and not request.topics):
         known = broker.log.state.topics
-        return [_topic(broker, name, known[name]) for name in sorted(known)]
+        return [_topic(broker, context, name, known[name]) for name in sorted(known)]
     may_create = broker.settings.auto_create_topics and field(
         request, "allow_auto_topic_creation", default=True
     )
@@ -67,7 +67,7 @@ async def _topics(broker: Broker, context: Context, request: Entity) -> list[dic
     return [
         _topic_by_id(broker, context, topic_id)
         if name is None
-        else await _topic_by_name(broker, name, may_create=may_create)
+        else await _topic_by_name(broker, context, name, may_create=may_create)
         for name, topic_id in wanted
     ]
 
@@ -77,10 +77,12 @@ def _topic_by_id(broker: Broker, context: Context, topic_id: uuid.UUID | None) -
     if name is None:
         no_name = None if context.api_version >= 12 else ""
         return {"error_code": ErrorCode.unknown_topic_id, "name": no_name, "topic_id": topic_id}
-    return _topic(broker, name, broker.log.state.topics[name])
+    return _topic(broker, context, name, broker.log.state.topics[name])
 
 
-async def _topic_by_name(broker: Broker, name: str, *, may_create: bool) -> dict[str, Any]:
+async def _topic_by_name(
+    broker: Broker, context: Context, name: str, *, may_create: bool
+) -> dict[str, Any]:
     if name_refusal(name):
         return {"error_code": ErrorCode.invalid_topic_exception, "name": name}
     if name not in broker.log.state.topics and may_create:
@@ -91,12 +93,12 @@ async def _topic_by_name(broker: Broker, name: str, *, may_create: bool) -> dict
     topic = broker.log.state.topics.get(name)
     if topic is None:
         return {"error_code": ErrorCode.unknown_topic_or_partition, "name": name}
-    return _topic(broker, name, topic)
+    return _topic(broker, context, name, topic)
 
 
-def partition_row(broker: Broker, topic: str, partition: int) -> dict[str, Any]:
+def partition_row(broker: Broker, context: Context, topic: str, partition: int) -> dict[str, Any]:
     """Return who leads a partition, as Metadata and DescribeTopicPartitions tell it."""
-    leader_id = broker.brokers.preferred(partition_thing(topic, partition))
+    leader_id = broker.brokers.preferred(partition_thing(topic, partition), context.listener)
     return {
         "error_code": ErrorCode.none,
         "partition_index": partition,
@@ -107,12 +109,13 @@ def partition_row(broker: Broker, topic: str, partition: int) -> dict[str, Any]:
     }
 
 
-def _topic(broker: Broker, name: str, topic: Topic) -> dict[str, Any]:
+def _topic(broker: Broker, context: Context, name: str, topic: Topic) -> dict[str, Any]:
     return {
         "error_code": ErrorCode.none,
         "name": name,
         "topic_id": topic.topic_id,
         "partitions": [
-            partition_row(broker, name, partition) for partition in range(topic.partition_count)
+            partition_row(broker, context, name, partition)
+            for partition in range(topic.partition_count)
         ],
     }
