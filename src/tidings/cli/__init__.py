@@ -18,6 +18,7 @@ _COMMANDS = {
     "check": "challenge",
     "cluster": "cluster",
     "consume": "consume",
+    "cost": "cost",
     "groups": "groups",
     "maelstrom": "maelstrom",
     "produce": "produce",
