@@ -7,7 +7,6 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from http import HTTPStatus
 
 import databases
 from brokers import free_port
@@ -36,15 +35,25 @@ class RealCluster:
     brokers: list[Server]
     metrics_ports: list[int]
 
+    def trouble(self, place: int) -> str:
+        """Return why the broker at a place of the list says that it is not ready; "" if it is."""
+        return self._says(place, "readyz")
+
     def is_ready(self, place: int) -> bool:
-        """Return what the broker at a place of the list says of itself."""
+        return not self.trouble(place)
+
+    def is_healthy(self, place: int) -> bool:
+        return not self._says(place, "healthz")
+
+    def _says(self, place: int, page: str) -> str:
+        """Return what a page says, if it is not that all is well."""
         try:
-            url = f"http://127.0.0.1:{self.metrics_ports[place]}/readyz"
-            with urllib.request.urlopen(url, timeout=PATIENCE_S) as page:
-                return bool(page.status == HTTPStatus.OK)
+            url = f"http://127.0.0.1:{self.metrics_ports[place]}/{page}"
+            with urllib.request.urlopen(url, timeout=PATIENCE_S):
+                return ""
         except urllib.error.HTTPError as error:
-            error.close()
-            return False
+            with error:
+                return error.read().decode()
 
     @property
     def bootstrap(self) -> str:

@@ -146,7 +146,8 @@ def test_cluster_without_a_store_refuses_for_now_reads_what_it_has_and_recovers(
         assert refusal.code() in RETRIABLE, refusal
         known = read_known(cluster.bootstrap, topic, len(load.acknowledged))
         assert {*known} >= {*load.acknowledged}
-        assert cluster.is_ready(0) == (server is not cluster.order)
+        until(lambda: f"the {store.removesuffix('s')} store " in cluster.trouble(0))
+        assert cluster.is_healthy(0)
     finally:
         server.start() if fault == "kill" else server.resume()
     until(lambda: refusal_of(cluster, topic) is None)

@@ -149,7 +149,11 @@ async def serve(
     async with (
         serving(counted, settings, listening, metrics.requests.answerer, surround) as at_work,
         metrics.serve(
-            metrics_listening, at_work.broker, at_work.connections, at_work.around
+            metrics_listening,
+            at_work.broker,
+            at_work.connections,
+            at_work.around,
+            storage.blobs,
         ) as address,
     ):
         say_ready(at_work.listening, address)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from tidings.engine.journal import CHECKPOINT_CELL, checkpoint_slot
+from tidings.errors import Unavailable
 from tidings.kafka.metrics.exposition import Family, Histogram, Sample
 from tidings.kafka.metrics.requests import DURATIONS_S
 from tidings.kafka.standalone import Storage, Stores
@@ -29,6 +30,8 @@ class StoreMetrics:
         self.checkpoint_slot = 0
         # None: none was made in this life.
         self._checkpoint_ms: int | None = None
+        self.put_failure: str | None = None
+        """Why the last put of a blob failed; None: it did not."""
 
     def around(self, storage: Storage) -> Storage:
         """Return the same storage, counted."""
@@ -192,7 +195,12 @@ class CountedBlobStore:
         """See `BlobStore`."""
         self._metrics.carried("blob", "put", len(data))
         with self._metrics.call("blob", "put"):
-            await self._store.put(name, data)
+            try:
+                await self._store.put(name, data)
+            except Unavailable as error:
+                self._metrics.put_failure = str(error)
+                raise
+        self._metrics.put_failure = None
 
     async def get(self, name: str) -> bytes | None:
         """See `BlobStore`."""
