@@ -5,6 +5,7 @@ everything, and all have the same
 """
 
 import asyncio
+from typing import Final
 
 from tidings.core.state import State
 from tidings.testing.audit import digest
@@ -13,10 +14,15 @@ from tidings.testing.cluster_clients import ClusterClients
 from tidings.testing.cluster_nemesis import haunt_cluster
 from tidings.testing.cluster_plan import ClusterPlan
 from tidings.testing.cluster_world import ClusterWorld
+from tidings.testing.group_judge import GroupJudge
+from tidings.testing.group_member import GroupMember
 from tidings.testing.process import Process, new_process_loop
 from tidings.testing.reference import Held, Reference
 from tidings.testing.simulation import CONVERGE_S, QUIET_S, Outcome, carry_out
 from tidings.testing.trace import Trace
+
+GROUP_S: Final = 60.0
+"""Within this time after every broker has given everything, the group has read it as well."""
 
 
 def simulate_cluster(plan: ClusterPlan, *, keep_trace: bool = False) -> Outcome:
@@ -31,9 +37,20 @@ async def _run(plan: ClusterPlan, outcome: Outcome) -> None:
         world = ClusterWorld(plan, tasks, outcome.trace)
         clients = ClusterClients(world)
         outcome.history = clients.recorder.events
+        judge = GroupJudge(outcome.trace)
+        members = [
+            tasks.create_task(
+                GroupMember(world, judge, host).run(), name=host, context=Process(host).context
+            )
+            for host in world.member_hosts
+        ]
         world.start_all()
         await _main_phase(world, clients)
         await _final_phase(world, clients)
+        await _see_group_read_on(judge, clients)
+        for member in members:
+            member.cancel()
+        await _converge(world)
         world.end()
 
 
@@ -78,7 +95,16 @@ async def _final_phase(world: ClusterWorld, clients: ClusterClients) -> None:
             first = found[0][key]
             differing = [at for at in there if at in first and there[at] != first[at]]
             assert not differing, f"{broker.host} has other records in {key} at {differing}"
-    await _converge(world)
+
+
+async def _see_group_read_on(judge: GroupJudge, clients: ClusterClients) -> None:
+    """Wait until the group has committed all that is there."""
+    ends = {int(key): end for key, end in clients.ends.items()}
+    async with within(GROUP_S, "the group reads everything"):
+        while True:
+            if all(judge.known.get(name, 0) >= end for name, end in ends.items()):
+                return
+            await asyncio.sleep(QUIET_S)
 
 
 async def _converge(world: ClusterWorld) -> None:

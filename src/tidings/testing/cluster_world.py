@@ -94,6 +94,7 @@ class ClusterWorld:
         self.watches = Watches(plan, loop, trace)
         WatchedSlots(self.storage, self.watches)
         self.brokers = [SimBroker(f"b{number}") for number in range(plan.node_count)]
+        self.is_healed = False
         # Whether no broker may start any more.
         self._is_over = False
         self._tasks = tasks
@@ -107,7 +108,12 @@ class ClusterWorld:
     @property
     def client_hosts(self) -> list[str]:
         """The hosts of all clients."""
-        return [f"c{number}" for number in range(self.plan.client_count)]
+        return [f"c{number}" for number in range(self.plan.client_count)] + self.member_hosts
+
+    @property
+    def member_hosts(self) -> list[str]:
+        """The hosts of the members of the consumer group, which are clients as well."""
+        return [f"g{number}" for number in range(self.plan.consumer_count)]
 
     # Lives --------------------------------------------------------------------------------------
 
@@ -252,6 +258,7 @@ class ClusterWorld:
 
     def heal(self) -> None:
         """End all trouble."""
+        self.is_healed = True
         self.trace.add("world", "heals")
         self.weather.heal()
         self.network.cut.clear()
