@@ -26,6 +26,7 @@ from tidings.core.entry import (
     Entry,
     ForgetBlobs,
     ForgetCheckpoints,
+    ForgetFormerBlobs,
     ForgetPages,
     InBlob,
     Inline,
@@ -34,6 +35,7 @@ from tidings.core.entry import (
     ProducerStamp,
     ReleaseSections,
     ReserveBlobs,
+    RewritePage,
     SaveGroup,
     Submission,
     decode_entry,
@@ -59,12 +61,14 @@ EVERY_OPERATION: list[Operation] = [
     SaveGroup("g", 3, b"members"),
     DeleteOffsets("g", [A], 3),
     DeleteGroup("g", 3),
-    ReleaseSections(A, topic_id_of("a"), -1, Offset(0), Offset(7), [2, 2**63]),
+    ReleaseSections(A, topic_id_of("a"), -1, Offset(0), Offset(7), [2, 2**63], [2**63, 2**63]),
     ForgetPages([2**63]),
     ReserveBlobs(BlobRange("n0/1", 1, 2**63)),
     DoomBlobs([BlobRange("n0/1", 1, 2**63)]),
     ForgetBlobs([BlobRange("ä", 2**63, 2**63), BlobRange("b", 2**63, 2**63)]),
     ForgetCheckpoints(Slot(9)),
+    RewritePage(2**63, InBlob("ä", 2**63, 2**63), InBlob("n", 2**63, 2**63), 2**63, 2**63),
+    ForgetFormerBlobs({2**63: "ä", 0: "b"}),
 ]
 
 any_int = st.integers(-(2**63), 2**64 - 1)
@@ -138,12 +142,14 @@ def test_layout_of_an_entry_is_as_documented() -> None:
                     [9, "g", 3, b"members"],
                     [10, "g", [a], 3],
                     [11, "g", 3],
-                    [12, a, topic_id_of("a"), -1, 0, 7, [2, 2**63]],
+                    [12, a, topic_id_of("a"), -1, 0, 7, [2, 2**63], [2**63, 2**63]],
                     [13, [2**63]],
                     [14, ["n0/1", 1, 2**63]],
                     [15, [["n0/1", 1, 2**63]]],
                     [16, [["ä", 2**63, 2**63], ["b", 2**63, 2**63]]],
                     [17, 9],
+                    [18, 2**63, [1, "ä", 2**63, 2**63], [1, "n", 2**63, 2**63], 2**63, 2**63],
+                    [19, {2**63: "ä", 0: "b"}],
                 ],
                 5,
             ]
@@ -197,12 +203,14 @@ def test_sizes_of_operations_count_what_grows() -> None:
         1 + len(b"members"),
         1 + names,
         1,
-        1 + 2 * PAGE_NUMBER_BYTES,
+        1 + 4 * PAGE_NUMBER_BYTES,
         PAGE_NUMBER_BYTES,
         len("n0/1"),
         RANGE_BYTES + len("n0/1"),
         2 * RANGE_BYTES + 2 + 1,
         0,
+        2 + 1,
+        2 * PAGE_NUMBER_BYTES + 2 + 1,
     ]
 
 

@@ -109,6 +109,13 @@ class WatchedBlobs(MemoryBlobStore):
         # How many puts from now on are not answered, and whether they are carried out anyway.
         self.lost_puts = 0
         self.stores_lost_puts = False
+        # Whether deletes are refused.
+        self.keeps_all = False
+
+    async def delete(self, name: str) -> None:
+        if self.keeps_all:
+            raise Unavailable("no answer")
+        await super().delete(name)
 
     async def put(self, name: str, data: bytes) -> None:
         self._order.calls.append(f"put {name.split('/', maxsplit=1)[0]}")

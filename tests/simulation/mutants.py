@@ -31,6 +31,8 @@ LANE = "engine/lane.py"
 JOURNAL = "engine/journal.py"
 UPKEEP = "engine/upkeep.py"
 READER = "engine/reader.py"
+REWRITER = "engine/rewriter.py"
+REWRITING = "core/rewriting.py"
 ORPHANS = "engine/orphans.py"
 NUMBERS = "core/blob_numbers.py"
 STATE = "core/state.py"
@@ -151,8 +153,8 @@ MUTANTS = [
     Mutant(
         "a page is collected while one of its sections is alive",
         "core/collection.py",
-        "        if section_count:\n",
-        "        if section_count > 1:\n",
+        "            if not self.live_sections[page]:\n",
+        "            if self.live_sections[page] <= 1:\n",
     ),
     Mutant(
         "sections are dead as soon as they are sealed",
@@ -313,8 +315,69 @@ MUTANTS = [
     Mutant(
         "data blobs of a dead page are left",
         "engine/collector.py",
-        "for name in page.blobs if page is not None else ():",
+        "for name in (*page.blobs, *page.former) if page is not None else ():",
         "for name in ():",
+    ),
+    Mutant(
+        "a page is rewritten without a section that is alive",
+        REWRITING,
+        "part.section.entries[-1].last_offset >= ends[part.partition]",
+        "part.section.entries[-1].last_offset > ends[part.partition]",
+    ),
+    Mutant(
+        "a page is rewritten from what it was before it was rewritten last",
+        "core/collection.py",
+        "or self.rewritten.get(page) != operation.before:",
+        "or False:",
+    ),
+    Mutant(
+        "a page is rewritten again while blobs from before the last time are left",
+        "core/collection.py",
+        "size is None or page in self.unswept or ",
+        "size is None or ",
+    ),
+    Mutant(
+        "the bytes that are copied for a page are those of another batch",
+        REWRITING,
+        "        moved.append(entry)\n",
+        "        moved.insert(0, entry)\n",
+    ),
+    Mutant(
+        "blobs that a rewritten page still needs are deleted",
+        REWRITING,
+        "for name in (*held, document_blob) if name not in left]",
+        "for name in (*held, document_blob)]",
+    ),
+    Mutant(
+        "former blobs of a page are deleted before the journal says that it is rewritten",
+        REWRITER,
+        "        (result,) = await self._lane.see_through([operation])\n",
+        "        for each in rewriting.page.former: await self._blobs.delete(each)\n"
+        "        (result,) = await self._lane.see_through([operation])\n",
+    ),
+    Mutant(
+        "former blobs of a page are forgotten before they are deleted",
+        REWRITER,
+        "                    await self._blobs.delete(former)\n",
+        "                    pass\n",
+    ),
+    Mutant(
+        "the blob of a rewritten page goes with the page in which it was named",
+        STATE,
+        "            del self._open_blobs[blob.name]\n",
+        "            pass\n",
+    ),
+    Mutant(
+        "a reader whose index is older than a rewriting takes batches for lost",
+        READER,
+        "                self._journal.state.forget_places(name)\n",
+        "                pass\n",
+    ),
+    Mutant(
+        "sections of a topic that is deleted are not kept when their page is rewritten",
+        REWRITING,
+        "            return each.collected_offset\n",
+        "            return each.sealed_offset\n",
     ),
     Mutant(
         "pages are forgotten before their blobs are deleted",

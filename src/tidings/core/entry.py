@@ -155,6 +155,8 @@ class ReleaseSections(msgspec.Struct, frozen=True, array_like=True, tag=12):
     to_offset: Offset
     pages: list[int]
     """The pages that hold these sections, ascending."""
+    sizes: list[int] = []
+    """What each of these sections takes (`pages.stored_size`); or empty."""
 
 
 class ForgetPages(msgspec.Struct, frozen=True, array_like=True, tag=13):
@@ -199,6 +201,29 @@ class ForgetCheckpoints(msgspec.Struct, frozen=True, array_like=True, tag=17, gc
     below: Slot
 
 
+class RewritePage(msgspec.Struct, frozen=True, array_like=True, tag=18):
+    """Let a durable page be what a blob says from now on: without the sections that are released.
+
+    Refused if the page was rewritten by somebody else in between: a compare-and-swap.
+    """
+
+    page: int
+    before: InBlob | None
+    """Where its document was, if it had been rewritten before."""
+    blob: Inline | InBlob
+    """Record bytes, and then the page's document. Lanes put it into a blob, whatever its size."""
+    document_position: int
+    stored_bytes: int
+    """About how many bytes the page takes from now on, as of `pages.stored_size`."""
+
+
+class ForgetFormerBlobs(msgspec.Struct, frozen=True, array_like=True, tag=19):
+    """State that the blobs are deleted that rewritten pages do not need any more."""
+
+    documents: dict[int, str]
+    """Of each of these pages the blob with the document that told which."""
+
+
 Operation = (
     Append
     | CreateTopic
@@ -218,6 +243,8 @@ Operation = (
     | DoomBlobs
     | ForgetBlobs
     | ForgetCheckpoints
+    | RewritePage
+    | ForgetFormerBlobs
 )
 
 
@@ -246,11 +273,15 @@ def _extra_size(operation: Operation) -> int:
                 for key, value in configs.items()
             )
         case ReleaseSections(partition, pages=pages):
-            return _text_size(partition.topic) + PAGE_NUMBER_BYTES * len(pages)
+            return _text_size(partition.topic) + 2 * PAGE_NUMBER_BYTES * len(pages)
         case ForgetPages(pages):
             return PAGE_NUMBER_BYTES * len(pages)
         case ReserveBlobs(numbers):
             return _text_size(numbers.origin)
+        case RewritePage(before=before, blob=blob):
+            return sum(_text_size(each.name) for each in (before, blob) if isinstance(each, InBlob))
+        case ForgetFormerBlobs(documents):
+            return sum(PAGE_NUMBER_BYTES + _text_size(name) for name in documents.values())
         case DoomBlobs(ranges) | ForgetBlobs(ranges):
             return sum(RANGE_BYTES + _text_size(each.origin) for each in ranges)
         case DeleteRecords(partition):

@@ -20,6 +20,7 @@ from tidings.core.entry import (
     DoomBlobs,
     ForgetBlobs,
     ForgetCheckpoints,
+    ForgetFormerBlobs,
     ForgetPages,
     InBlob,
     Inline,
@@ -28,6 +29,7 @@ from tidings.core.entry import (
     ProducerStamp,
     ReleaseSections,
     ReserveBlobs,
+    RewritePage,
     SaveGroup,
 )
 
@@ -107,15 +109,26 @@ def is_within_limits(operation: Operation) -> bool:
                 1 <= numbers.first_number < numbers.end_number <= BLOB_NUMBER_MAX
                 and numbers.end_number - numbers.first_number <= RESERVED_BLOBS_MAX
             )
+        case ReleaseSections(pages=pages, sizes=sizes):
+            return len(sizes) in (0, len(pages)) and all(0 <= size <= BYTES_MAX for size in sizes)
+        case RewritePage(page, _, blob, document_position, stored_bytes):
+            return (
+                page >= 0
+                and _is_place(blob)
+                and isinstance(blob, InBlob)
+                and blob.position == 0
+                and 0 <= document_position < blob.size_bytes
+                and 0 <= stored_bytes <= BYTES_MAX
+            )
         case (
             DeleteTopic()
             | AlterTopic()
             | AllocateProducerId()
-            | ReleaseSections()
             | ForgetPages()
             | DoomBlobs()
             | ForgetBlobs()
             | ForgetCheckpoints()
+            | ForgetFormerBlobs()
         ):  # pragma: no branch: the last kinds of operation
             return True
 

@@ -25,7 +25,7 @@ page reads.
     S2  weights strictly increase along a spine, except that the first two may be equal.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -121,7 +121,10 @@ class PageSection(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Page(msgspec.Struct, frozen=True, array_like=True):
-    """All sections of one range of slots, in the order in which partitions appeared."""
+    """All sections of one range of slots, in the order in which partitions appeared.
+
+    Of one that was rewritten, only the sections that were not released; see `core.rewriting`.
+    """
 
     number: int
     end_slot: Slot
@@ -129,6 +132,10 @@ class Page(msgspec.Struct, frozen=True, array_like=True):
     sections: list[PageSection]
     blobs: list[str]
     """The data blobs that its slots name, whatever became of the batches; only with segments."""
+    blob_bytes: list[int] = []
+    """Of one that was rewritten: the record bytes that each of these blobs held for it."""
+    former: list[str] = []
+    """Of one that was rewritten: the blobs that it needed before, and nobody needs any more."""
 
 
 Spine = tuple[SectionRef, ...]
@@ -144,6 +151,16 @@ def push_section(spine: Spine, page: int, entries: list[IndexEntry]) -> tuple[Sp
         spine = tuple(spine_left)
     root = SectionRef(page, last.last_offset, last.highest_ms, last.end_bytes, weight)
     return (root, *spine), Section(entries, newer, older)
+
+
+ENTRY_BYTES = 64
+"""About what an index entry takes in a page."""
+
+
+def stored_size(entries: Sequence[IndexEntry]) -> int:
+    """About how many bytes a section takes, in its page and in the blobs with its records."""
+    first, last = entries[0], entries[-1]
+    return last.end_bytes - first.end_bytes + first.where.size_bytes + ENTRY_BYTES * len(entries)
 
 
 def drop_trees(spine: Spine, below: Offset) -> Spine:

@@ -31,6 +31,7 @@ from tidings.core.entry import (
     Entry,
     ForgetBlobs,
     ForgetCheckpoints,
+    ForgetFormerBlobs,
     ForgetPages,
     InBlob,
     Inline,
@@ -38,12 +39,14 @@ from tidings.core.entry import (
     Operation,
     ReleaseSections,
     ReserveBlobs,
+    RewritePage,
     SaveGroup,
     Submission,
 )
 from tidings.core.groups import Group, Groups
 from tidings.core.limits import BYTES_MAX, OFFSET_MAX, SUBMISSION_SLOTS_MAX, is_within_limits
 from tidings.core.pages import (
+    ENTRY_BYTES,
     IN_PLACE,
     InEntry,
     Page,
@@ -111,6 +114,7 @@ class State:
         self.open_slot = Slot(0)
         self._open_batches = 0
         self._open_bytes = 0
+        self._open_stored_bytes = 0
         self._open_blobs: dict[str, None] = {}
         self._topics = topics or Topics()
         # Partitions that ever got records; the others of a topic are empty.
@@ -241,8 +245,13 @@ class State:
                 return self.blob_numbers.doom(operation, now_ms)
             case ForgetBlobs():
                 return self.blob_numbers.forget(operation)
-            case ForgetCheckpoints():  # pragma: no branch: the last kind of operation
+            case ForgetCheckpoints():
                 return self.collection.forget_checkpoints(operation)
+            case RewritePage():
+                _, _, position = place
+                return self._rewrite(operation) if position == 0 else _INVALID
+            case ForgetFormerBlobs():  # pragma: no branch: the last kind of operation
+                return self.collection.forget_former_blobs(operation)
 
     def _append(self, operation: Append, place: _Place, now_ms: int) -> Result:
         if not self.has_partition(operation.partition):
@@ -274,6 +283,7 @@ class State:
             partition.producers.record(operation.producer, operation.record_count, base, now_ms)
         self.index_size += 1
         self._open_batches += 1
+        self._open_stored_bytes += where.size_bytes + ENTRY_BYTES
         if isinstance(payload, Inline):
             self._open_bytes += len(payload.data)
         self._touched[operation.partition] = None
@@ -297,11 +307,11 @@ class State:
         if topic is None:
             return _UNKNOWN
         for number in range(topic.partition_count):
-            self._forget_partition(TopicPartition(name, number))
+            self._forget_partition(TopicPartition(name, number), topic.created_page)
         self._groups.forget_topic(name)
         return Done()
 
-    def _forget_partition(self, name: TopicPartition) -> None:
+    def _forget_partition(self, name: TopicPartition, created_page: int) -> None:
         partition = self.partitions.pop(name, None)
         if partition is not None:
             self.index_size -= len(partition.entries)
@@ -310,7 +320,11 @@ class State:
             if self.page_format.has_segments and partition.spine:
                 self.collection.condemn(
                     Condemned(
-                        name, partition.spine, partition.collected_offset, partition.sealed_offset
+                        name,
+                        partition.spine,
+                        partition.collected_offset,
+                        partition.sealed_offset,
+                        created_page,
                     )
                 )
 
@@ -330,7 +344,7 @@ class State:
         is_rising = operation.from_offset < operation.to_offset <= end
         if not is_rising or not self.collection.has_sections(operation.pages):
             return _INVALID
-        self.collection.release(operation.pages)
+        self.collection.release(operation.pages, operation.sizes)
         if isinstance(known, Partition):
             known.release(operation.to_offset)
         elif operation.to_offset == known.sealed_offset:
@@ -339,6 +353,24 @@ class State:
             known.collected_offset = operation.to_offset
             known.spine = drop_trees(known.spine, operation.to_offset)
         return Done()
+
+    def _rewrite(self, operation: RewritePage) -> Result:
+        """Take another document for a page.
+
+        It is the first operation of its submission, so that no other has named the same blob.
+        """
+        blob = operation.blob
+        assert isinstance(blob, InBlob), f"{operation} is not within limits"
+        if not self._blob or blob.name != self._blob or operation.page >= self.durable_pages:
+            return _INVALID
+        changed = self.collection.rewrite(operation, blob)
+        if changed:
+            del self._open_blobs[blob.name]
+            self._blob = ""
+        else:
+            # It goes with the page in which it was named.
+            self._open_stored_bytes += blob.size_bytes
+        return Done(changed)
 
     # Pages --------------------------------------------------------------------------------------
 
@@ -353,10 +385,10 @@ class State:
         self._touched.clear()
         self._open_blobs.clear()
         if self.page_format.has_segments:
-            self.collection.seal(number, len(sections))
+            self.collection.seal(number, sections, self._open_stored_bytes)
             self.collection.checkpoints.append(self.next_slot)
         self.open_page, self.open_slot = number + 1, self.next_slot
-        self._open_batches = self._open_bytes = 0
+        self._open_batches = self._open_bytes = self._open_stored_bytes = 0
         # F2: whatever was applied of the others would be past its last slot if it came again.
         self.origins = {
             origin: (number, last_slot)
@@ -408,6 +440,11 @@ class State:
                 break
             self._prune_partition(name, self.partitions[name].end_offset)
         return before - self.index_size
+
+    def forget_places(self, name: TopicPartition) -> None:
+        """Drop all durable index entries of a partition: what pages say may be newer."""
+        if name in self._prunable:
+            self._prune_partition(name, self.partitions[name].end_offset)
 
     def _prune_partition(self, name: TopicPartition, below: Offset) -> None:
         partition = self.partitions[name]

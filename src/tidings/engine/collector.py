@@ -12,14 +12,18 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
+from msgspec.structs import replace
+
 from tidings.core.entry import ForgetPages, Operation, ReleaseSections
-from tidings.core.pages import Spine, covers
+from tidings.core.pages import Spine, covers, stored_size
 from tidings.core.results import Done
 from tidings.core.segments import segment_blob
+from tidings.engine.index_pages import page_blob
 from tidings.engine.journal import Journal, Missing
 from tidings.engine.orphans import Orphans
 from tidings.engine.preference import Preference
-from tidings.engine.reader import Reader, page_blob
+from tidings.engine.reader import Reader
+from tidings.engine.rewriter import Rewriter
 from tidings.engine.rounds import Rounds
 from tidings.engine.settings import Settings
 from tidings.engine.submitter import Submitter
@@ -46,6 +50,7 @@ class Collector:
         reader: Reader,
         blobs: BlobStore,
         orphans: Orphans,
+        rewriter: Rewriter,
         *,
         submitter: Submitter,
         preference: Preference,
@@ -59,6 +64,7 @@ class Collector:
         self._settings = settings
         self._rounds: Rounds[TopicPartition] = Rounds(settings.collect_partitions_max)
         self._orphans = orphans
+        self._rewriter = rewriter
         # Whether the last release left sections that it would have come to.
         self._is_cut_short = False
 
@@ -85,7 +91,13 @@ class Collector:
         """
         self._is_cut_short = False
         released = await _try(self._release)
-        done = [*released, *await _try(self._delete), *await _try(self._orphans.collect)]
+        done = [
+            *released,
+            *await _try(self._delete),
+            *await _try(self._orphans.collect),
+            *await _try(self._rewriter.sweep),
+        ]
+        await _try(self._rewriter.rewrite)
         if not done:
             return False
         results = await self._submitter.submit(done)
@@ -133,7 +145,7 @@ class Collector:
         self, wanted: ReleaseSections, spine: Spine, sections_max: int
     ) -> ReleaseSections | None:
         """Return what can be released of what is wanted, looking at so many sections."""
-        offset, pages = wanted.from_offset, list[int]()
+        offset, pages, sizes = wanted.from_offset, list[int](), list[int]()
         while len(pages) < sections_max and offset < wanted.to_offset:
             found = await self._reader.find_section(wanted.partition, spine, covers(offset))
             assert found is not None, f"S1: offset {offset} of {wanted} is in no page of {spine}"
@@ -142,12 +154,11 @@ class Collector:
             if end > wanted.to_offset:
                 break
             pages.append(page)
+            sizes.append(stored_size(section.entries))
             offset = end
         if not pages:
             return None
-        return ReleaseSections(
-            wanted.partition, wanted.topic_id, wanted.condemned, wanted.from_offset, offset, pages
-        )
+        return replace(wanted, to_offset=offset, pages=pages, sizes=sizes)
 
     async def _delete(self) -> list[Operation]:
         """Delete the blobs of some dead pages; return what has the pages forgotten."""
@@ -160,17 +171,20 @@ class Collector:
 
     async def _delete_page(self, number: int) -> None:
         assert number not in self._journal.state.collection.live_sections, f"V1: {number} is alive"
+        document = self._journal.state.collection.rewritten.get(number)
+        own_name = document.name if document else page_blob(number)
         page = await self._reader.page(number)
-        for name in page.blobs if page is not None else ():
-            await self._blobs.delete(name)
+        for name in (*page.blobs, *page.former) if page is not None else ():
+            if name != own_name:
+                await self._blobs.delete(name)
         await self._blobs.delete(segment_blob(number))
-        await self._blobs.delete(page_blob(number))
+        await self._blobs.delete(own_name)
 
 
-async def _try(collect: Callable[[], Awaitable[list[Operation]]]) -> list[Operation]:
+async def _try(collect: Callable[[], Awaitable[list[Operation] | None]]) -> list[Operation]:
     """Do a part of the collecting, or leave it to the next time."""
     try:
-        return await collect()
+        return await collect() or []
     except Missing as error:
         # Another node released or deleted it meanwhile: this one learns of it soon.
         log.info("collecting is put off: %s", error)

@@ -27,6 +27,7 @@ from tidings.core.entry import (
     Inline,
     Operation,
     ReserveBlobs,
+    RewritePage,
     Submission,
 )
 from tidings.core.results import Reason, Refused, Result
@@ -255,18 +256,20 @@ def _same(one: Submission, other: Submission) -> bool:
 
 
 def _is_large(operation: Operation, inline_bytes_max: int) -> bool:
-    """Whether an operation brings record bytes that are too many for an entry."""
-    return (
-        isinstance(operation, Append)
-        and isinstance(operation.payload, Inline)
-        and len(operation.payload.data) > inline_bytes_max
-    )
+    """Whether an operation brings bytes that are too many for an entry, or do not belong there."""
+    match operation:
+        case Append(payload=Inline(data)):
+            return len(data) > inline_bytes_max
+        case RewritePage():
+            return True
+        case _:
+            return False
 
 
 def _move_to_blob(
     operations: list[Operation], name: str, inline_bytes_max: int
 ) -> tuple[list[Operation], bytes]:
-    """Put references to a blob in the place of large record batches; return its bytes as well."""
+    """Put references to a blob in the place of what is large; return its bytes as well."""
     parts: list[bytes] = []
     position = 0
     moved: list[Operation] = []
@@ -275,6 +278,11 @@ def _move_to_blob(
             case Append(payload=Inline(data)) if len(data) > inline_bytes_max:
                 payload = InBlob(name, position, len(data))
                 moved.append(msgspec.structs.replace(operation, payload=payload))
+                parts.append(data)
+                position += len(data)
+            case RewritePage(blob=Inline(data)):
+                blob = InBlob(name, position, len(data))
+                moved.append(msgspec.structs.replace(operation, blob=blob))
                 parts.append(data)
                 position += len(data)
             case _:

@@ -46,6 +46,7 @@ from tidings.engine.preference import Preference
 from tidings.engine.publisher import Publisher
 from tidings.engine.reader import Reader, RecordBatch
 from tidings.engine.retention import Retention
+from tidings.engine.rewriter import Rewriter
 from tidings.engine.settings import Settings
 from tidings.engine.submitter import Submitter
 from tidings.engine.upkeep import Upkeep
@@ -128,7 +129,7 @@ class Log:
         self._watchers = Watchers()
         self.journal.observers.append(self._watchers.observe)
         self.journal.jump_observers.append(self._watchers.stir_all)
-        lanes = [
+        *lanes, upkeep_lane = (
             Lane(
                 f"{incarnation}.{number}",
                 self.journal,
@@ -138,8 +139,8 @@ class Log:
                 preference=preference,
                 settings=settings,
             )
-            for number in range(settings.lanes)
-        ]
+            for number in range(settings.lanes + 1)
+        )
         self._submitter = Submitter(self.journal, lanes, settings)
         orphans = Orphans(self.journal, blobs, clock, settings)
         self._upkeep = Upkeep(
@@ -163,6 +164,7 @@ class Log:
             self._reader,
             blobs,
             orphans,
+            Rewriter(self.journal, self._reader, blobs, upkeep_lane, settings),
             submitter=self._submitter,
             preference=preference,
             settings=settings,

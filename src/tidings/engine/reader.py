@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import TypeVar
 
-import msgspec
-
+from tidings.core.entry import InBlob
 from tidings.core.pages import (
     IndexEntry,
     Page,
@@ -20,15 +19,15 @@ from tidings.core.pages import (
     Section,
     Spine,
     covers,
-    decode_page,
     decode_section,
     find_tree,
-    split_page,
     step_down,
 )
 from tidings.core.partition import START, Partition
+from tidings.core.rewriting import call_own_blob
 from tidings.core.topics import Topic
 from tidings.engine.cache import LoadingCache
+from tidings.engine.index_pages import IndexPages
 from tidings.engine.journal import Journal, Missing
 from tidings.engine.record_bytes import RecordBytes
 from tidings.engine.settings import Settings
@@ -38,8 +37,9 @@ from tidings.types import Offset, TopicPartition
 
 T = TypeVar("T")
 
-MOVES_MAX = 2
-"""A batch moves to its segment, and may then be deleted; a reader can be too slow for both."""
+MOVES_MAX = 4
+"""A batch moves to its segment, moves on when its page is rewritten, once or twice, and may then be
+deleted; a reader can be too slow for all of that."""
 
 _timestamp = attrgetter("max_timestamp_ms")
 
@@ -55,19 +55,14 @@ class RecordBatch:
     data: bytes
 
 
-def page_blob(number: int) -> str:
-    """The name of an index page's blob."""
-    return f"index/{number}"
-
-
 class Reader:
     """Reads what the journal's fold says is there."""
 
     def __init__(self, journal: Journal, blobs: BlobStore, settings: Settings) -> None:
         self._journal = journal
-        self._blobs = blobs
         self._settings = settings
-        self._pages = LoadingCache(self._load_page, settings.page_cache_bytes)
+        self._index_pages = IndexPages(blobs)
+        self._pages = LoadingCache(self._index_pages.load_parts, settings.page_cache_bytes)
         self._reads = asyncio.Semaphore(settings.concurrent_reads_max)
         self._bytes = RecordBytes(journal, blobs, settings, self._reads)
 
@@ -89,15 +84,16 @@ class Reader:
         async def read() -> list[RecordBatch]:
             return await self._read_all(await self._locate(name, offset, size_bytes_max))
 
-        return await self._surely(read)
+        return await self._surely(name, read)
 
-    async def _surely(self, read: Callable[[], Awaitable[T]]) -> T:
+    async def _surely(self, name: TopicPartition, read: Callable[[], Awaitable[T]]) -> T:
         """Return what `read` does, looking places up again if what was there has moved since."""
         for _ in range(MOVES_MAX):
             try:
                 return await read()
             except Missing:
                 await self._journal.barrier()
+                self._journal.state.forget_places(name)
         try:
             return await read()
         except Missing as error:
@@ -109,7 +105,7 @@ class Reader:
         Raises:
             UnknownTopicOrPartition, Unavailable, Corrupt: See `fetch`.
         """
-        return await self._surely(lambda: self._batch_for_time(name, timestamp_ms))
+        return await self._surely(name, lambda: self._batch_for_time(name, timestamp_ms))
 
     async def _batch_for_time(self, name: TopicPartition, timestamp_ms: int) -> RecordBatch | None:
         start = self._partition(name).log_start_offset
@@ -129,7 +125,7 @@ class Reader:
         Raises:
             UnknownTopicOrPartition, Unavailable, Corrupt: See `fetch`.
         """
-        return await self._surely(lambda: self._newest_batch_by_time(name))
+        return await self._surely(name, lambda: self._newest_batch_by_time(name))
 
     async def _newest_batch_by_time(self, name: TopicPartition) -> RecordBatch | None:
         partition = self._partition(name)
@@ -222,7 +218,7 @@ class Reader:
         Raises:
             UnknownTopicOrPartition, Unavailable, Corrupt: See `fetch`.
         """
-        found = await self._surely(lambda: self.find(name, covers(offset)))
+        found = await self._surely(name, lambda: self.find(name, covers(offset)))
         if found:
             return found[0].end_bytes - found[0].where.size_bytes
         return self._partition(name).end_bytes
@@ -245,29 +241,36 @@ class Reader:
         return None
 
     async def page(self, number: int) -> Page | None:
-        """Return a durable page as it is stored; None if it is not there any more."""
-        data = await self._blobs.get(page_blob(number))
-        return None if data is None else decode_page(data)
+        """Return a durable page, as it was rewritten last; None if it is not there any more."""
+        return await self._index_pages.page(number, self._rewritten.get(number))
+
+    async def load(self, index: list[IndexEntry]) -> list[bytes]:
+        """Return the record bytes of batches, in order.
+
+        Raises:
+            Missing, Unavailable, Corrupt: See `fetch`.
+        """
+        return await self._bytes.load(index)
+
+    @property
+    def _rewritten(self) -> dict[int, InBlob]:
+        return self._journal.state.collection.rewritten
 
     async def _section(self, page: int, name: TopicPartition) -> Section:
         unwritten = self._journal.state.unwritten.get(page)
         if unwritten is not None:
             return next(part.section for part in unwritten.sections if part.partition == name)
+        document = self._rewritten.get(page)
         async with self._reads:
-            return decode_section((await self._pages.fetch(page))[name])
-
-    async def _load_page(self, number: int) -> tuple[dict[TopicPartition, msgspec.Raw], int]:
-        data = await self._blobs.get(page_blob(number))
-        if data is None:
-            raise Missing(f"page {number} is durable, but the blob store does not hold it")
-        return split_page(data), len(data)
+            section = decode_section((await self._pages.fetch((page, document)))[name])
+        return call_own_blob(section, document.name) if document else section
 
     # What ----------------------------------------------------------------------------------------
 
     async def _read_all(self, index: list[IndexEntry]) -> list[RecordBatch]:
         return [
             RecordBatch(entry.base_offset, entry.last_offset, entry.appended_ms, data)
-            for entry, data in zip(index, await self._bytes.load(index), strict=True)
+            for entry, data in zip(index, await self.load(index), strict=True)
         ]
 
 

@@ -103,6 +103,13 @@ class Settings:
     """Pages whose blobs are deleted each time."""
     collect_blobs_max: int = 1000
     """Blobs that nothing names, deleted each time."""
+    rewrite_dead_bytes_min: int = 256 * 1024
+    """A page that is dead for more than half is rewritten without that if it is so much, or more:
+    record bytes and index entries."""
+    rewrite_pages_max: int = 50
+    """Pages rewritten each time."""
+    rewrite_copied_bytes_max: int = 64 * MIB
+    """Record bytes in memory while a page is rewritten; what is left is copied the next time."""
     collect_orphans_after_s: float = 3600.0
     """How long a blob may stay unnamed before nobody may name it any more, and how long after that
     it is deleted: longer than a put may be under way."""

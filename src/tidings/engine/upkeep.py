@@ -21,6 +21,7 @@ from tidings.core.pages import Page, encode_page
 from tidings.core.segments import inline_places, move_to_segment, segment_blob
 from tidings.core.state import Applied
 from tidings.engine.backoff import Backoff
+from tidings.engine.index_pages import page_blob
 from tidings.engine.journal import (
     CHECKPOINT_CELL,
     Journal,
@@ -29,7 +30,6 @@ from tidings.engine.journal import (
     checkpoint_slot,
 )
 from tidings.engine.orphans import Orphans
-from tidings.engine.reader import page_blob
 from tidings.engine.record_bytes import inline_data
 from tidings.engine.settings import Settings
 from tidings.engine.submitter import Submitter

@@ -69,6 +69,7 @@ _JOURNAL: Final = (
     "trimmed",
     "segment durable",
     "page collected",
+    "page rewritten",
     "retention",
     "churn append",
     "churn read",

@@ -34,8 +34,10 @@ class Life:
         self.gate = Gate()
         # Whether its calls reach the stores.
         self.is_cut_off = False
-        # Whether it hears no answer, and from when (loop time) on the stores refuse it at once.
+        # Whether it hears no answer, whether its calls do not even get out, and from when (loop
+        # time) on the stores refuse it: at once, and what did not get out.
         self.hears_nothing = False
+        self.is_connecting = False
         self.refused_from_s = math.inf
         # Set by who builds the node.
         self.node: Node
@@ -47,7 +49,7 @@ class Life:
 
     def reach_stores(self) -> None:
         """Have its calls reach the stores again, and their answers it."""
-        self.is_cut_off = self.hears_nothing = False
+        self.is_cut_off = self.hears_nothing = self.is_connecting = False
         self.refused_from_s = math.inf
 
     def call_store(self, kind: str, carry_out: CarryOut, refuse: Answer | None = None) -> None:
@@ -68,10 +70,10 @@ class Life:
             self._trace.count("call-cut-off")
             return
         loop = asyncio.get_running_loop()
-        if loop.time() >= self.refused_from_s:
+        if self.is_connecting or loop.time() >= self.refused_from_s:
             if refuse is not None:
                 self._trace.count("call-refused")
-                loop.call_soon(self._hear, refuse)
+                loop.call_at(max(loop.time(), self.refused_from_s), self._hear, refuse)
             return
         if fate.delay_s is None:
             if fate.crash is not None:

@@ -102,8 +102,10 @@ def _store_dying(world: World, node: SimNode, rng: Random) -> Mend:
     nodes = rng.choice((world.nodes, [node]))
     lives = [each.life for each in nodes if each.life is not None]
     refused_from_s = asyncio.get_running_loop().time() + rng.uniform(0, world.plan.trouble_s)
+    gets_out = rng.random() < 0.5
     for life in lives:
-        life.hears_nothing = True
+        life.hears_nothing = gets_out
+        life.is_connecting = not gets_out
         life.refused_from_s = refused_from_s
 
     def mend() -> None:

@@ -211,6 +211,12 @@ def _draw_journal(plan: Plan, rng: Random) -> None:
 def _draw_cluster(plan: Plan, rng: Random) -> None:
     """Draw what was thought of last, apart from the rest, so that seeds keep that."""
     plan.intervals_s |= {name: rate for name in JOURNAL_TROUBLES if (rate := _draw_interval_s(rng))}
+    plan.settings = replace(
+        plan.settings,
+        rewrite_dead_bytes_min=rng.choice((1, 1, 300, plan.settings.rewrite_dead_bytes_min)),
+        rewrite_pages_max=rng.choice((1, plan.settings.rewrite_pages_max)),
+        rewrite_copied_bytes_max=rng.choice((1, plan.settings.rewrite_copied_bytes_max)),
+    )
     if rng.random() < 0.3:
         # An operation takes some hundred bytes of these.
         plan.settings = replace(

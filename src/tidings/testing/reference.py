@@ -6,6 +6,8 @@ The invariants stand in `tidings.testing.audit`.
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from tidings.core.blob_numbers import data_blob
 from tidings.core.checkpoint import decode_checkpoint, restore_checkpoint
 from tidings.core.entry import (
@@ -21,15 +23,17 @@ from tidings.core.entry import (
     InBlob,
     Inline,
     Operation,
+    RewritePage,
     Submission,
     decode_entry,
 )
-from tidings.core.pages import Page, PageFormat, encode_page
+from tidings.core.pages import IndexEntry, Page, PageFormat, decode_page, encode_page
 from tidings.core.results import Done, Placed, Reason, RecordsDeleted, Refused, Result
+from tidings.core.rewriting import call_own_blob_in_page, unreleased_sections
 from tidings.core.segments import inline_places, move_to_segment, segment_blob
 from tidings.core.state import State
+from tidings.engine.index_pages import page_blob
 from tidings.engine.journal import CHECKPOINT_CELL, checkpoint_blob, checkpoint_slot
-from tidings.engine.reader import page_blob
 from tidings.engine.record_bytes import inline_data
 from tidings.testing.audit import digest
 from tidings.testing.churn import KEPT, KEPT_BYTES
@@ -68,6 +72,10 @@ class Reference:
         # Of every blob that a page has or names: the page.
         self._owners: dict[str, int] = {}
         self._segments: dict[int, bytes] = {}
+        # Of pages that were rewritten: what they are now; and the blobs that they do not need any
+        # more, or for a time.
+        self._rewritten: dict[int, Page] = {}
+        self._former: dict[str, int] = {}
         # What nodes hold that have folded all slots below this one.
         self._digests = {Slot(0): digest(self.state)}
 
@@ -116,6 +124,9 @@ class Reference:
                 forgotten = number not in self.state.collection.dead_pages
                 self._trace.count("page collected" if forgotten else "page dead")
                 continue
+            if number in self._rewritten:
+                self._check_rewritten(self._rewritten[number])
+                continue
             assert self._storage.blob(page_blob(number)) == self._pages[number], (
                 f"A5: page {number} is called durable and is not stored"
             )
@@ -127,9 +138,15 @@ class Reference:
             if segment:
                 self._trace.count("segment durable")
 
+    def _check_rewritten(self, page: Page) -> None:
+        document = self.state.collection.rewritten[page.number]
+        for name in (document.name, *page.blobs):
+            assert self._storage.blob(name) is not None, f"A5: {name} of {page.number} is missing"
+        self._trace.count("page rewritten")
+
     def _check_blobs(self) -> None:
         for name, page in self._named.items():
-            if not self._is_dead(page):
+            if not self._is_dead(page) and name not in self._former:
                 assert self._storage.blob(name) is not None, f"A5: blob {name} is not stored"
 
     def _check_leftovers(self, checkpoint: int) -> None:
@@ -141,6 +158,8 @@ class Reference:
             page = self._owners.get(name)
             if page is not None:
                 is_gone = self._is_dead(page) and page not in self.state.collection.dead_pages
+                if name in self._former:
+                    is_gone |= page not in self.state.collection.unswept
             else:
                 is_gone = (
                     name not in self._taken
@@ -185,6 +204,33 @@ class Reference:
             self._segments[page.number] = b"".join(parts)
             page = move_to_segment(page)
         self._pages[page.number] = encode_page(page)
+
+    def _rewrite(self, operation: RewritePage) -> None:
+        """Hold a page that was rewritten against what it was (T2)."""
+        number = operation.page
+        document = self.state.collection.rewritten[number]
+        blob = self._storage.blob_ever(document.name)
+        page = call_own_blob_in_page(decode_page(blob[document.position :]), document.name)
+        before = self._rewritten.get(number) or decode_page(self._pages[number])
+        kept = {part.partition: part.section for part in page.sections}
+        for part in unreleased_sections(self.state, before):
+            name, section = part.partition, part.section
+            found = kept[name]
+            assert (found.newer, found.older) == (section.newer, section.older), f"S1: {name}"
+            for new, old in zip(found.entries, section.entries, strict=True):
+                assert replace(new, where=old.where) == old, f"T2: {new} was {old}"
+                assert self._batch(new) == self._batch(old), f"T2: {name} {old} has other bytes"
+                needed = new.where.name if isinstance(new.where, InBlob) else None
+                assert needed in page.blobs, f"A5: page {number} does not name {needed}"
+        assert not set(page.blobs) & set(page.former), f"A5: page {number} needs what it does not"
+        self._rewritten[number] = page
+        self._owners[document.name] = number
+        self._former |= dict.fromkeys(page.former, number)
+
+    def _batch(self, entry: IndexEntry) -> bytes:
+        where = entry.where
+        assert isinstance(where, InBlob), f"A5: {entry} is not in a blob"
+        return self._bytes(where)
 
     def _bytes(self, payload: Inline | InBlob) -> bytes:
         if isinstance(payload, Inline):
@@ -231,6 +277,10 @@ class Reference:
                         self._trace.count("orphan deleted")
             case ForgetCheckpoints(), Done(True):
                 self._trace.count("checkpoints deleted")
+            case RewritePage(), Done(True):
+                self._rewrite(operation)
+            case RewritePage(), Done(False):
+                self._trace.count("page rewritten by another")
             case CreateTopic(topic, _, topic_id), Done(True):
                 self._topic_ids[topic] = topic_id
             case DeleteTopic(topic), Done():

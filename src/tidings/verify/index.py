@@ -8,9 +8,10 @@ from tidings.core.checkpoint import decode_checkpoint, restore_checkpoint
 from tidings.core.entry import Append, Entry, InBlob
 from tidings.core.pages import IN_SEGMENTS, IndexEntry, Page, SectionRef, decode_page
 from tidings.core.partition import Partition
+from tidings.core.rewriting import call_own_blob_in_page
 from tidings.core.state import State
+from tidings.engine.index_pages import page_blob
 from tidings.engine.journal import checkpoint_blob, checkpoint_slot
-from tidings.engine.reader import page_blob
 from tidings.errors import Corrupt
 from tidings.stores.files.blob_files import BlobFiles
 from tidings.types import Offset, Slot, TopicPartition
@@ -137,7 +138,8 @@ class _Walk:
 
     def _part(self, state: State, number: int, name: TopicPartition) -> _Part | str:
         if number not in self._pages:
-            page = state.unwritten.get(number) or self._read_page(number)
+            document = state.collection.rewritten.get(number)
+            page = state.unwritten.get(number) or self._read_page(number, document)
             self._pages[number] = page if isinstance(page, str) else self._parts(page)
         parts = self._pages[number]
         if isinstance(parts, str):
@@ -145,7 +147,7 @@ class _Walk:
         return parts.get(name) or f"index page {number} has no section of it"
 
     def _parts(self, page: Page) -> dict[TopicPartition, _Part]:
-        self.named.update(dict.fromkeys(page.blobs))
+        self.named.update(dict.fromkeys((*page.blobs, *page.former)))
         return {
             part.partition: _Part(
                 part.section.newer, part.section.older, self._lost_entries(part.section.entries)
@@ -185,6 +187,11 @@ class _Walk:
         except Corrupt as error:
             return str(error)
 
+    def _get(self, name: str, part: InBlob | None) -> bytes | None:
+        if part is None:
+            return self._files.get(name)
+        return self._files.get_range(name, part.position, part.size_bytes)
+
     def _find_problem_of_part(self, part: InBlob) -> str:
         try:
             data = self._files.get_range(part.name, part.position, part.size_bytes)
@@ -194,11 +201,14 @@ class _Walk:
             return f"blob {part.name} is missing"
         return "" if len(data) == part.size_bytes else f"blob {part.name} is too short"
 
-    def _read_page(self, number: int) -> Page | str:
-        name = page_blob(number)
+    def _read_page(self, number: int, document: InBlob | None) -> Page | str:
+        name = document.name if document else page_blob(number)
         self.named[name] = None
         try:
-            data = self._files.get(name)
-            return f"index page {number} is missing" if data is None else decode_page(data)
+            data = self._get(name, document)
+            if data is None:
+                return f"index page {number} is missing"
+            page = decode_page(data)
+            return call_own_blob_in_page(page, name) if document else page
         except Corrupt as error:
             return f"index page {number}: {error}"
