@@ -7,7 +7,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "simulation"))
 
-from mutants import MUTANTS, Mutant, failing_seeds
+from mutants import MUTANTS
+from planting import Mutant, failing_seeds
 
 SEEDS_MAX = (20, 100, 400)
 """How many seeds are tried; more only while none has caught the bug."""

@@ -154,7 +154,9 @@ def test_each_of_several_topics_of_one_name_has_its_own_sections() -> None:
 def test_blobs_that_are_mostly_dead_are_copied_and_the_others_stay() -> None:
     state, page = a_page()
     release(state, page, B)
-    rewriting = rewrite(page, unreleased_sections(state, page), "index/0", 1000)
+    rewriting = rewrite(
+        page, unreleased_sections(state, page), "index/0", live_share=0.5, copied_bytes_max=1000
+    )
     (part,) = rewriting.page.sections
     places = [entry.where for entry in part.section.entries]
     # Half of the segment is dead, so it is copied; of the shared blob less than half is.
@@ -167,10 +169,21 @@ def test_blobs_that_are_mostly_dead_are_copied_and_the_others_stay() -> None:
     assert rewriting.stored_bytes == 10 + 100 + 3 + 3 * ENTRY_BYTES
 
 
+def test_blobs_of_which_all_is_needed_are_never_copied() -> None:
+    state, page = a_page()
+    release(state, page, B)
+    kept = unreleased_sections(state, page)
+    rewriting = rewrite(page, kept, "index/0", live_share=1.0, copied_bytes_max=1000)
+    assert rewriting.page.blobs == [LARGE, OWN_BLOB]
+    assert rewriting.page.blob_bytes == [10, 63]
+
+
 def test_blobs_that_nobody_needs_go() -> None:
     state, page = a_page()
     release(state, page, A)
-    rewriting = rewrite(page, unreleased_sections(state, page), "index/0", 1000)
+    rewriting = rewrite(
+        page, unreleased_sections(state, page), "index/0", live_share=0.5, copied_bytes_max=1000
+    )
     assert rewriting.page.blobs == [OWN_BLOB]
     assert rewriting.page.blob_bytes == [43]
     assert rewriting.page.former == [LARGE, SHARED, segment_blob(0), "index/0"]
@@ -181,12 +194,12 @@ def test_no_more_is_copied_than_allowed_but_one_blob_in_any_case() -> None:
     state, page = a_page()
     release(state, page, A)
     kept = unreleased_sections(state, page)
-    rewriting = rewrite(page, kept, "index/0", 1)
+    rewriting = rewrite(page, kept, "index/0", live_share=0.5, copied_bytes_max=1)
     assert [entry.where for entry in rewriting.moved] == [InBlob(segment_blob(0), 3, 3)]
     assert rewriting.page.blobs == [SHARED, OWN_BLOB]
     assert rewriting.page.blob_bytes == [100, 3]
     stored = call_own_blob_in_page(rewriting.page, "data/x")
-    again = rewrite(stored, stored.sections, "data/x", 1)
+    again = rewrite(stored, stored.sections, "data/x", live_share=0.5, copied_bytes_max=1)
     assert [entry.where for entry in again.moved] == [InBlob(SHARED, 60, 40)]
     assert again.page.blobs == ["data/x", OWN_BLOB]
     assert again.page.former == [SHARED]
@@ -195,12 +208,16 @@ def test_no_more_is_copied_than_allowed_but_one_blob_in_any_case() -> None:
 def test_page_that_is_rewritten_twice_lets_go_of_its_first_document() -> None:
     state, page = a_page()
     release(state, page, A)
-    first = rewrite(page, unreleased_sections(state, page), "index/0", 1000)
+    first = rewrite(
+        page, unreleased_sections(state, page), "index/0", live_share=0.5, copied_bytes_max=1000
+    )
     stored = call_own_blob_in_page(decode_page(encode_page(first.page)), "data/x")
     (part,) = stored.sections
     # As if the other batch had died meanwhile.
     section = replace(part.section, entries=part.section.entries[:1])
-    again = rewrite(stored, [PageSection(B, section)], "data/x", 1000)
+    again = rewrite(
+        stored, [PageSection(B, section)], "data/x", live_share=0.5, copied_bytes_max=1000
+    )
     assert [entry.where for entry in again.moved] == [InBlob("data/x", 0, 3)]
     assert again.page.former == ["data/x"]
 

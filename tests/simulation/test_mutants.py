@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import pytest
-from mutants import MUTANTS, SOURCE, Mutant, failing_seeds
+from mutants import MUTANTS
+from planting import SOURCE, Mutant, failing_seeds
 
 NAMES = [mutant.what for mutant in MUTANTS]
 CHEAP = [

@@ -2,9 +2,9 @@
 
 The new document keeps the sections that are not released, and says where their record bytes are
 now. Of the blobs that held record bytes for the page, those stay that are still needed for more
-than half; what is needed of the others is copied in front of the document, into the same blob. So a
-page takes at most about twice of what its sections do, and what is copied once is not copied again
-before half of it is dead.
+than a certain share, say half; what is needed of the others is copied in front of the document,
+into the same blob. So a page takes at most about twice of what its sections do, and what is copied
+once is not copied again before half of it is dead.
 
 Sections keep their place in the trees: a section is reached only through newer ones of its
 partition, which are released after it.
@@ -72,7 +72,12 @@ def _released_end(state: State, name: TopicPartition, page: int) -> Offset | Non
 
 
 def rewrite(
-    page: Page, kept: list[PageSection], document_blob: str, copied_bytes_max: int
+    page: Page,
+    kept: list[PageSection],
+    document_blob: str,
+    *,
+    live_share: float,
+    copied_bytes_max: int,
 ) -> Rewriting:
     """Return what a page becomes.
 
@@ -80,6 +85,7 @@ def rewrite(
         page: The page as it is stored.
         kept: Its sections that are not released.
         document_blob: The blob with its document.
+        live_share: Copy from blobs of which no more than this share is alive.
         copied_bytes_max: Copy no more from one blob and the next, but from one in any case.
     """
     held = _held_bytes(page)
@@ -88,7 +94,7 @@ def rewrite(
     copied_bytes = 0
     for name, size in needed.items():
         is_room = not copied or copied_bytes + size <= copied_bytes_max
-        if 2 * size <= held[name] and is_room:
+        if size <= live_share * held[name] and size < held[name] and is_room:
             copied[name] = None
             copied_bytes += size
     left = {name: size for name, size in held.items() if name in needed and name not in copied}

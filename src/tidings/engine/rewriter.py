@@ -58,7 +58,7 @@ class Rewriter:
             number
             for number, size in state.collection.sizes.items()
             if number < state.durable_pages
-            and 2 * size.live <= size.stored
+            and size.live <= self._settings.rewrite_live_share * size.stored
             and size.stored - size.live >= self._settings.rewrite_dead_bytes_min
         ]
         unswept = dict.fromkeys(state.collection.unswept)
@@ -78,7 +78,13 @@ class Rewriter:
             return None
         kept = unreleased_sections(self._journal.state, page)
         own_name = document.name if document else page_blob(number)
-        return rewrite(page, kept, own_name, self._settings.rewrite_copied_bytes_max)
+        return rewrite(
+            page,
+            kept,
+            own_name,
+            live_share=self._settings.rewrite_live_share,
+            copied_bytes_max=self._settings.rewrite_copied_bytes_max,
+        )
 
     async def _rewrite(self, number: int, document: InBlob | None, rewriting: Rewriting) -> None:
         copied = b"".join(await self._reader.load(rewriting.moved))

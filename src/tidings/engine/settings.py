@@ -103,9 +103,10 @@ class Settings:
     """Pages whose blobs are deleted each time."""
     collect_blobs_max: int = 1000
     """Blobs that nothing names, deleted each time."""
+    rewrite_live_share: float = 0.5
+    """A page of which no more than this share is alive is rewritten without the rest …"""
     rewrite_dead_bytes_min: int = 256 * 1024
-    """A page that is dead for more than half is rewritten without that if it is so much, or more:
-    record bytes and index entries."""
+    """… if that is so much, or more: record bytes and index entries."""
     rewrite_pages_max: int = 50
     """Pages rewritten each time."""
     rewrite_copied_bytes_max: int = 64 * MIB

@@ -213,6 +213,7 @@ def _draw_cluster(plan: Plan, rng: Random) -> None:
     plan.intervals_s |= {name: rate for name in JOURNAL_TROUBLES if (rate := _draw_interval_s(rng))}
     plan.settings = replace(
         plan.settings,
+        rewrite_live_share=rng.choice((plan.settings.rewrite_live_share, 1.0)),
         rewrite_dead_bytes_min=rng.choice((1, 1, 300, plan.settings.rewrite_dead_bytes_min)),
         rewrite_pages_max=rng.choice((1, plan.settings.rewrite_pages_max)),
         rewrite_copied_bytes_max=rng.choice((1, plan.settings.rewrite_copied_bytes_max)),
