@@ -6,6 +6,8 @@ import pytest
 from lone_node import A, WatchedBlobs, WatchedOrder, make_log, running
 from test_upkeep import fill_pages
 
+from tidings.core.pages import IndexEntry
+from tidings.engine.reader import Reader
 from tidings.engine.settings import Settings
 from tidings.errors import Corrupt, OffsetOutOfRange, Unavailable, UnknownTopicOrPartition
 from tidings.testing.loop import run
@@ -156,6 +158,29 @@ def test_fetch_of_a_blob_that_is_gone_is_corrupt() -> None:
             await log.append(A, b"large", create_topic=True)
             blobs._blobs.clear()
             with pytest.raises(Corrupt):
+                await log.fetch(A, Offset(0), 100)
+
+    run(main())
+
+
+def test_fetch_of_a_batch_that_no_index_entry_has_is_corrupt(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    finds = 0
+
+    async def find_nothing(*_: object) -> list[IndexEntry]:
+        nonlocal finds
+        finds += 1
+        assert finds < 100, "it looks for ever, and lets nobody else do anything"
+        return []
+
+    async def main() -> None:
+        order = WatchedOrder()
+        log = make_log(order, WatchedBlobs(order))
+        async with running(log):
+            await log.append(A, b"x", create_topic=True)
+            monkeypatch.setattr(Reader, "find", find_nothing)
+            with pytest.raises(Corrupt, match="offset 0"):
                 await log.fetch(A, Offset(0), 100)
 
     run(main())

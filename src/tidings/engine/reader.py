@@ -172,6 +172,8 @@ class Reader:
             found = await self.find(name, covers(offset), count_max - len(chosen))
             if chosen and not self._is_still_there(name, topic, offset):
                 break
+            if not found:
+                raise Missing(f"offset {offset} of {name} is in no index entry")
             for entry in found[: count_max - len(chosen)]:
                 size_bytes_max -= entry.where.size_bytes
                 if chosen and size_bytes_max < 0:
