@@ -157,9 +157,7 @@ class Reference:
         for name in self._storage.blob_names():
             page = self._owners.get(name)
             if page is not None:
-                is_gone = self._is_dead(page) and page not in self.state.collection.dead_pages
-                if name in self._former:
-                    is_gone |= page not in self.state.collection.unswept
+                is_gone = self._is_useless(name, page)
             else:
                 is_gone = (
                     name not in self._taken
@@ -173,6 +171,15 @@ class Reference:
                     f"A7: {name} came back, and its writer left it"
                 )
                 self._trace.count("blob came back")
+
+    def _is_useless(self, name: str, page: int) -> bool:
+        """Whether nobody needs a blob that a page has or had, and nobody remembers to delete it."""
+        collection = self.state.collection
+        if self._is_dead(page):
+            return page not in collection.dead_pages
+        if page not in self._rewritten or page in collection.unswept:
+            return False
+        return name not in (collection.rewritten[page].name, *self._rewritten[page].blobs)
 
     def _remembered(self) -> dict[str, None]:
         """Return the blobs that nothing names and that somebody will delete if there are any."""
