@@ -221,16 +221,18 @@ def generate(
     rate: float = 0,
     partitions: int = PARTITIONS,
     is_stamped: bool = False,
+    size: int = 100,
 ) -> dict[str, float]:
     """Run the load generator; return what it tells.
 
-    With `is_stamped` values begin with the time at which they were sent, in nanoseconds since 1970.
+    Requests have one record of `size` bytes. With `is_stamped` it begins with the time at which it
+    was sent, in nanoseconds since 1970.
 
     Raises:
         Failed: A request failed.
     """
     options = {"connections": connections, "seconds": seconds, "rate": rate}
-    options |= {"partitions": partitions, "stamped": int(is_stamped)}
+    options |= {"partitions": partitions, "stamped": int(is_stamped), "bytes": size}
     words = [f"-{name}={value}" for name, value in options.items()]
     command = [str(fetched.load_generator()), "-address", address, "-topic", topic, *words]
     done = subprocess.run(

@@ -26,6 +26,18 @@ class Table:
         if failure not in self._failures:
             self._failures.append(failure)
 
+    def median(self, name: str, column: str) -> float | None:
+        """Return the median of a figure over the rounds; None if there is none."""
+        return self.medians(column).get(name)
+
+    def medians(self, column: str) -> dict[str, float]:
+        """Return the median of each figure that a column has."""
+        return {
+            name: median(by_column[column])
+            for name, by_column in self._figures.items()
+            if by_column.get(column)
+        }
+
     def __bool__(self) -> bool:
         """Whether there is anything to show."""
         return bool(self._figures or self._failures)

@@ -23,9 +23,14 @@ class Brokers:
     """Brokers on the same stores."""
 
     def __init__(
-        self, stack: contextlib.ExitStack, urls: tuple[str, str], options: Sequence[str] = ()
+        self,
+        stack: contextlib.ExitStack,
+        urls: tuple[str, str],
+        options: Sequence[str],
+        program: Sequence[str],
     ) -> None:
         """Begin with none; `stack` kills those that run at its end."""
+        self._program = program
         order, blobs = urls
         self._options = ["--order", order, "--blobs", blobs, "--retention-ms", "-1", *options]
         self._stack = stack
@@ -44,7 +49,8 @@ class Brokers:
     def grow(self) -> Server:
         """Start one more; return when all know it."""
         port = free_port()
-        broker = members.member(self._stack, [*self._options, "--metrics-port", str(port)])
+        options = [*self._options, "--metrics-port", str(port)]
+        broker = members.member(self._stack, options, self._program)
         broker.start()
         self._metrics[broker] = f"http://127.0.0.1:{port}/metrics"
         self._await_each_other()
@@ -103,11 +109,14 @@ _SERIES = {
 
 @contextlib.contextmanager
 def brokers_on(
-    urls: tuple[str, str], count: int = 0, options: Sequence[str] = ()
+    urls: tuple[str, str],
+    count: int = 0,
+    options: Sequence[str] = (),
+    program: Sequence[str] = members.TIDINGS,
 ) -> Iterator[Brokers]:
     """Run so many brokers at first; stop all of them in the end."""
     with contextlib.ExitStack() as stack:
-        found = Brokers(stack, urls, options)
+        found = Brokers(stack, urls, options, program)
         for _ in range(count):
             found.grow()
         yield found

@@ -11,6 +11,7 @@ import contextlib
 import os
 import subprocess
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import asyncpg
@@ -22,17 +23,14 @@ from table import Table
 from clients import Failed
 from cluster import apart, failover, floors, history, loads
 from cluster.brokers import brokers_on
-from cluster.loads import QUICK, Load
+from cluster.loads import QUICK, TINY, Load
+from cluster.page import ALL, COLUMNS, FLOOR, ONE, Tables, page
 from cluster.stacks import STACKS, Stack
+from cluster.tuning import CHOICES
 from tidings.errors import TidingsError
 
-FLOOR = "floor"
-NONE = ""
-"""The reference of a table whose figures are divided by nothing."""
-COLUMNS = ("1 broker", "2 brokers", "3 brokers")
-ONE, _, ALL = COLUMNS
-
 LOAD, APART, FAILOVER, HISTORY = SCENARIOS = ("load", "apart", "failover", "history")
+"""What is measured if nothing else is said; what `CHOICES` has is only if it is."""
 
 FAILURES = (
     Failed,
@@ -45,30 +43,6 @@ FAILURES = (
     ExceptionGroup,
 )
 """What one measurement may end with; the others go on."""
-
-
-class Tables:
-    """What is told of brokers on one kind of stores."""
-
-    def __init__(self) -> None:
-        self.reached = Table([*COLUMNS, FLOOR], FLOOR)
-        self.cores = Table(COLUMNS, NONE)
-        self.asked = Table(COLUMNS, NONE)
-
-    def add(self, column: str, measured: loads.Measured) -> None:
-        """Take the figures of one size of the cluster."""
-        self.reached.add(column, measured.reached)
-        self.cores.add(column, measured.cores)
-        self.asked.add(column, measured.asked)
-
-    def markdown(self) -> str:
-        """Return all tables, with a line above each."""
-        parts = (
-            ("In brackets, divided by the floor.", self.reached),
-            (f"Cores in use with {loads.CONNECTIONS} connections at work.", self.cores),
-            ("The same load, for 1,000 batches.", self.asked),
-        )
-        return "\n".join(f"{title}\n\n{table.markdown()}" for title, table in parts if table)
 
 
 class Benchmark:
@@ -87,6 +61,7 @@ class Benchmark:
     def run(self) -> None:
         """Measure everything that is wanted."""
         each_round = {LOAD: self._load_sizes, APART: self._read_apart, FAILOVER: self._kill}
+        each_round |= {name: partial(self._choose, name) for name in CHOICES}
         for number in range(self._rounds):
             for stack in self._stacks:
                 for name, measure in each_round.items():
@@ -108,9 +83,10 @@ class Benchmark:
 
     def _load_sizes(self, stack: Stack, table: Table) -> None:
         urls = self._new_place(stack)
-        table.add(FLOOR, floors.measure(stack, urls, self._load.singles))
         with brokers_on(urls) as brokers:
             for column in COLUMNS:
+                # Each time anew: what else the disk and the machine do changes.
+                table.add(FLOOR, floors.measure(stack, urls, self._load.singles // 2))
                 brokers.grow()
                 measured = loads.measure(stack, brokers, self._load)
                 self._tables[stack.name].add(column, measured)
@@ -129,6 +105,10 @@ class Benchmark:
     def _start_late(self, stack: Stack, table: Table) -> None:
         table.add(ONE, history.measure(self._new_place(stack), self._load.histories))
 
+    def _choose(self, name: str, stack: Stack, _: Table) -> None:
+        table = self._tables[stack.name].choices[name]
+        CHOICES[name].try_all(stack, self._load, partial(self._new_place, stack), table)
+
     def _new_place(self, stack: Stack) -> tuple[str, str]:
         return stack.new_place(next(self._names))
 
@@ -140,13 +120,10 @@ class Benchmark:
             self._markdown.write_text(self.page())
 
     def page(self) -> str:
-        """Return what was measured so far, as Markdown."""
+        """Return what was measured so far, as a page in Markdown."""
         loaded = f"{min(self._load_averages):.1f} to {max(self._load_averages):.1f}"
-        about = f"{self._rounds} rounds, {self._load}, load average {loaded}."
-        parts = [about]
-        for name, table in self._tables.items():
-            parts.append(f"### On {name}\n\n{table.markdown()}")
-        return "\n\n".join(parts)
+        rounds = "1 round" if self._rounds == 1 else f"{self._rounds} rounds"
+        return page(f"{rounds}, {self._load}, load average {loaded}", self._tables)
 
 
 def main() -> None:
@@ -156,7 +133,8 @@ def main() -> None:
     os.environ.update(databases.S3_ENVIRONMENT)
     with contextlib.ExitStack() as stack:
         stacks = [stack.enter_context(STACKS[name]()) for name in wanted.stores]
-        benchmark = Benchmark(stacks, QUICK if wanted.quick else Load(), wanted)
+        load = TINY if wanted.tiny else QUICK if wanted.quick else Load()
+        benchmark = Benchmark(stacks, load, wanted)
         benchmark.run()
     print(f"\n{benchmark.page()}")
     if wanted.markdown:
@@ -166,10 +144,11 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="benchmarks/cluster", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="little load: to try it out")
+    parser.add_argument("--tiny", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--rounds", type=int, help="3; with --quick 1")
     parser.add_argument("--stores", nargs="+", choices=tuple(STACKS), default=tuple(STACKS))
-    parser.add_argument("--scenarios", nargs="+", choices=SCENARIOS, default=SCENARIOS)
+    parser.add_argument("--scenarios", nargs="+", choices=(*SCENARIOS, *CHOICES), default=SCENARIOS)
     parser.add_argument("--markdown", type=Path, help="where the tables are written to")
     wanted = parser.parse_args()
-    wanted.rounds = wanted.rounds or (1 if wanted.quick else 3)
+    wanted.rounds = wanted.rounds or (1 if wanted.quick or wanted.tiny else 3)
     return wanted

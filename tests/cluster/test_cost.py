@@ -1,11 +1,14 @@
 """What is said of store calls, against the calls that the engine makes under the same traffic."""
 
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from simulated_traffic import counted_calls
 
 from tidings.core.pages import IN_SEGMENTS
+from tidings.engine.settings import KIB, MIB
 from tidings.errors import InvalidRequest
 from tidings.kafka.cluster.cost import (
     INLINE_BYTES_MAX_ON_ETCD,
@@ -107,6 +110,23 @@ def test_cost_follows_time_and_not_traffic() -> None:
 def test_more_than_entries_can_carry_is_refused() -> None:
     with pytest.raises(InvalidRequest, match="157 MB/s"):
         calls(Traffic(2e8), postgres_limits(3))
+
+
+def test_page_on_performance_tells_what_brokers_gather() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "performance.md").read_text()
+    told = {
+        name: cells
+        for name, *cells in re.findall(r"\(`(\w+)`\) \| (.+?) \| (.+?) \|", page)
+        if cells
+    }
+    for place, limits in enumerate((etcd_limits(3), postgres_limits(3))):
+        engine = limits.engine
+        assert told["linger_s"][place] == f"{engine.linger_s * 1000:g} ms"
+        assert told["inline_bytes_max"][place] == f"{limits.inline_bytes_max // KIB} KiB"
+        assert told["submission_bytes_max"][place] == f"{engine.submission_bytes_max // KIB} KiB"
+    spills = [limits.engine.spill_bytes_max for limits in (etcd_limits(3), postgres_limits(3))]
+    assert spills == [8 * MIB, 0]
+    assert "| spilled into one blob up to (`spill_bytes_max`) | 8 MiB | does not spill |" in page
 
 
 def test_limits_of_the_stores_are_those_that_they_have() -> None:

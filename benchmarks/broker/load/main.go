@@ -25,12 +25,14 @@ import (
 	"time"
 )
 
+var recordBytes = 100
+
 const (
-	recordBytes    = 100
 	connectPause   = 2 * time.Millisecond
 	firstPatience  = 60 * time.Second
 	answerPatience = 30 * time.Second
 	frameBytesMax  = 1 << 20
+	stampBytes     = 8
 )
 
 func main() {
@@ -41,9 +43,11 @@ func main() {
 	seconds := flag.Float64("seconds", 5, "how long")
 	rate := flag.Float64("rate", 0, "requests a second on each connection; 0: as many as are answered")
 	stamped := flag.Bool("stamped", false, "values begin with the nanoseconds since 1970, big-endian")
+	bytes := flag.Int("bytes", recordBytes, "of the one record in each request")
 	first := flag.Bool("first", false, "create the topic, and end with the first answer")
 	answer := flag.Int("answer", 0, "only answer, on this port")
 	flag.Parse()
+	recordBytes = max(*bytes, stampBytes)
 	switch {
 	case *answer != 0:
 		serve(*answer)
@@ -78,9 +82,9 @@ func batch() []byte {
 	sent := time.Now()
 	now := uint64(sent.UnixMilli())
 	record := []byte{0, 0, 0, 1} // attributes, timestamp delta, offset delta, no key
-	record = binary.AppendVarint(record, recordBytes)
+	record = binary.AppendVarint(record, int64(recordBytes))
 	record = binary.BigEndian.AppendUint64(record, uint64(sent.UnixNano()))
-	for place := 8; place < recordBytes; place++ {
+	for place := stampBytes; place < recordBytes; place++ {
 		record = append(record, byte(place*37))
 	}
 	record = append(record, 0)

@@ -1,0 +1,131 @@
+"""The benchmark of a cluster: what it computes from what it saw, and that it runs."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import databases
+import pytest
+from obtaining import obtained
+from table import Table
+
+from cluster import tuned, tuning, watching
+from tidings.kafka.cluster import storage
+from tidings.stores.etcd.order import EtcdOrderStore
+from tidings.stores.postgres.order import PostgresOrderStore
+
+ROOT = Path(__file__).parents[2]
+PATIENCE_S = 300
+
+
+def test_table_shows_medians_and_ratios_to_its_reference() -> None:
+    table = Table(["a", "floor"], "floor")
+    for figure in (1.0, 30.0, 3.0):
+        table.add("a", {"latency": figure})
+    table.add("floor", {"latency": 1.5})
+    table.add("a", {"only here": 2.0})
+    assert table.markdown().splitlines()[2:] == [
+        "| latency | 3 (2x) | 1.5 |",
+        "| only here | 2 | - |",
+    ]
+    assert table.median("latency", "a") == 3
+    assert table.median("latency", "nowhere") is None
+
+
+def test_figures_for_1000_batches_count_what_came_between_two_looks() -> None:
+    before = {("calls", "order", "append"): 10.0, ("bytes", "order", "append"): 1e6}
+    after = {
+        ("calls", "order", "append"): 30.0,
+        ("bytes", "order", "append"): 5e6,
+        ("bytes", "order", "read"): 1e6,
+        ("calls", "order", "read"): 0.0,
+    }
+    calls = watching.difference(after, before)
+    assert watching.for_1000(500, watching.asked(calls)) == {
+        "order append, calls": 40,
+        "order, kB there and back": 10_000,
+    }
+
+
+def cores(brokers: float, nobody: float, appending: float) -> dict[str, float]:
+    return {
+        watching.cores_of("brokers"): brokers,
+        watching.cores_of("etcd"): 0.3,
+        watching.cores_of(watching.NOBODY): nobody,
+        watching.APPENDING: appending,
+    }
+
+
+@pytest.mark.parametrize(
+    ("found", "limit"),
+    [
+        (
+            cores(1.2, 0.1, 0.5),
+            "the cores of this machine: 0.10 of 2 were idle; most of them, 1.20",
+        ),
+        (cores(0.2, 0.1, 0.5), "0.30, were cores of etcd"),
+        (cores(1.2, 0.1, 0.95), "the order store: an append was on its way"),
+        (cores(0.6, 1.0, 0.5), "neither cores (1.00 of 2 were idle"),
+    ],
+)
+def test_what_was_saturated_is_told(found: dict[str, float], limit: str) -> None:
+    assert limit in watching.saturated(found, 2)
+
+
+def lingers(single: dict[str, float], steady: dict[str, float]) -> Table:
+    table = Table(list(single), "5 ms")
+    for column, figure in single.items():
+        table.add(column, {tuning.SINGLE_P50: figure, tuning.STEADY_P50: steady[column]})
+    return table
+
+
+def test_longest_linger_is_chosen_whose_latencies_are_both_close_to_the_best() -> None:
+    single = {"0 ms": 2.0, "1 ms": 2.0, "2 ms": 2.4, "3 ms": 3.3, "5 ms": 5.2, "10 ms": 10.1}
+    assert "best: 2 ms" in tuning.longest_linger(lingers(single, single))
+    steady = single | {"2 ms": 3.0}
+    assert "best: 1 ms" in tuning.longest_linger(lingers(single, steady))
+
+
+def test_largest_inline_batch_is_the_last_before_one_is_better_off_in_a_blob() -> None:
+    table = Table([tuning.INLINE, tuning.SPILLING, tuning.BLOB], tuning.BLOB)
+    for size_kib in tuning.SIZES_KIB:
+        alone, many = tuning._single_p50(size_kib), tuning._many(size_kib)
+        table.add(tuning.BLOB, {alone: 10.0, many: 10.0})
+        table.add(tuning.SPILLING, {alone: 5.0 if size_kib <= 64 else 20.0, many: 9.0})
+        table.add(tuning.INLINE, {alone: 5.0, many: 20.0 if size_kib <= 4 else 5.0})
+    said = tuning.largest_inline(table)
+    assert "inline: 4 KiB" in said
+    assert "inline, spilling: 64 KiB" in said
+
+
+def test_tuned_broker_has_the_settings_that_it_was_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ENGINE", "ENGINE_ON_ETCD"):
+        monkeypatch.setattr(storage, name, getattr(storage, name))
+    for store in (EtcdOrderStore, PostgresOrderStore):
+        monkeypatch.setattr(store, "inline_bytes_max", store.inline_bytes_max)
+    tuned.tune(["linger_s=0.25", "inline_bytes_max=7", "spill_bytes_max=9"])
+    assert storage.ENGINE_ON_ETCD.linger_s == storage.ENGINE.linger_s == 0.25
+    assert storage.ENGINE_ON_ETCD.spill_bytes_max == 9
+    assert EtcdOrderStore.inline_bytes_max == 7
+
+
+@pytest.mark.real
+def test_benchmark_of_a_cluster_measures_each_size_and_writes_its_page(tmp_path: Path) -> None:
+    with obtained(databases.postgres):
+        pass
+    page = tmp_path / "page.md"
+    command = [sys.executable, str(ROOT / "benchmarks" / "cluster"), "--tiny"]
+    command += ["--stores", "postgres", "--scenarios", "load", "--markdown", str(page)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+    assert done.returncode == 0, done.stderr
+    text = page.read_text()
+    assert text in done.stdout
+    assert "What failed" not in text
+    rows = {
+        line.split("|")[1].strip(): line.split("|")[2:-1]
+        for line in text.splitlines()
+        if "|" in line
+    }
+    for name in ("200 connections, p50 ms", "order append, calls", "cores of brokers"):
+        assert all(cell.strip() not in ("-", "") for cell in rows[name][:3]), rows[name]
+    assert rows["one batch of 100 B at a time, p50 ms"][3].strip() != "-"
