@@ -1,4 +1,4 @@
-"""Shows for each planted bug of `tests/simulation/mutants.py` in how many seeds it is caught."""
+"""Shows for each planted bug of `tests/simulation` in how many seeds it is caught."""
 
 import sys
 import tempfile
@@ -7,6 +7,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "simulation"))
 
+from cluster_mutants import CLUSTER_MUTANTS
 from mutants import MUTANTS
 from planting import Mutant, failing_seeds
 
@@ -14,6 +15,8 @@ SEEDS_MAX = (20, 100, 400)
 """How many seeds are tried; more only while none has caught the bug."""
 
 JOBS = 2
+
+ALL = [*MUTANTS, *CLUSTER_MUTANTS]
 
 
 def catch(mutant: Mutant) -> str:
@@ -33,10 +36,10 @@ def main() -> int:
     """Try all bugs; return how many were not caught."""
     escaped = 0
     with ThreadPoolExecutor(JOBS) as pool:
-        for mutant, found in zip(MUTANTS, pool.map(catch, MUTANTS), strict=True):
+        for mutant, found in zip(ALL, pool.map(catch, ALL), strict=True):
             escaped += found.startswith("NOT")
             print(f"{found:28}  {mutant.design:12} {mutant.what}", flush=True)
-    print(f"{len(MUTANTS) - escaped} of {len(MUTANTS)} planted bugs are caught")
+    print(f"{len(ALL) - escaped} of {len(ALL)} planted bugs are caught")
     return 1 if escaped else 0
 
 

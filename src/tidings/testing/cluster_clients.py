@@ -61,9 +61,8 @@ class ClusterClients:
                 calls.close()
                 return
 
-    async def work(self, number: int, first: asyncio.Task[None]) -> None:
-        """Be one client after the other, when another task is done, until `is_over`."""
-        await asyncio.shield(first)
+    async def work(self, number: int) -> None:
+        """Be one client after the other until `is_over`."""
         plan = self._world.plan
         rng = Random(f"{plan.seed}/client/{number}")
         while not self.is_over:

@@ -134,6 +134,19 @@ def _clock_jump(_world: ClusterWorld, broker: SimBroker, rng: Random) -> Mend:
     return mend
 
 
+def _unheard(world: ClusterWorld, broker: SimBroker, _rng: Random) -> Mend:
+    life = broker.life
+    if life is None:
+        return lambda: None
+    unheard = world.watches.unheard
+    unheard[life.process] = None
+
+    def mend() -> None:
+        unheard.pop(life.process, None)
+
+    return mend
+
+
 def _watch_gap(world: ClusterWorld, broker: SimBroker, _rng: Random) -> Mend:
     life = broker.life
     if life is None:
@@ -156,5 +169,6 @@ _TROUBLES: dict[str, Callable[[ClusterWorld, SimBroker, Random], Mend]] = {
     "store-slow": _store_slow,
     "store-dying": _store_dying,
     "clock-jump": _clock_jump,
+    "unheard": _unheard,
     "watch-gap": _watch_gap,
 }

@@ -33,6 +33,7 @@ CLUSTER_TROUBLES: Final = {
     "store-slow": "the stores take ten times as long, for all",
     "store-dying": "one broker or all get no answer from the stores, and then a refusal",
     "clock-jump": "a broker's wall clock jumps, forward or back, by up to an hour",
+    "unheard": "the calls by which a broker shows that it is alive get no answer, others do",
     "watch-gap": "a broker is told of no slots, and then of the newest alone",
 }
 """Faults that last, each with a mean interval between two of them."""
@@ -58,6 +59,8 @@ CLUSTER_EXPECTED: Final = (
     "push",
     "push without entry",
     "watch gap",
+    "commit fenced",
+    "save fenced",
     "ended in peace",
     "start given up",
     "assigned",

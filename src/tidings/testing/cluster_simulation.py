@@ -14,10 +14,11 @@ from tidings.testing.cluster_clients import ClusterClients
 from tidings.testing.cluster_nemesis import haunt_cluster
 from tidings.testing.cluster_plan import ClusterPlan
 from tidings.testing.cluster_world import ClusterWorld
+from tidings.testing.group_audit import GroupReference
 from tidings.testing.group_judge import GroupJudge
-from tidings.testing.group_member import GroupMember
+from tidings.testing.group_member import GroupMember, observe
 from tidings.testing.process import Process, new_process_loop
-from tidings.testing.reference import Held, Reference
+from tidings.testing.reference import Held
 from tidings.testing.simulation import CONVERGE_S, QUIET_S, Outcome, carry_out
 from tidings.testing.trace import Trace
 
@@ -38,13 +39,21 @@ async def _run(plan: ClusterPlan, outcome: Outcome) -> None:
         clients = ClusterClients(world)
         outcome.history = clients.recorder.events
         judge = GroupJudge(outcome.trace)
+        world.start_all()
+        await tasks.create_task(clients.create_topic(), context=Process("operator").context)
         members = [
             tasks.create_task(
                 GroupMember(world, judge, host).run(), name=host, context=Process(host).context
             )
             for host in world.member_hosts
+        ] + [
+            tasks.create_task(
+                observe(world, judge, host),
+                name=f"observer of {host}",
+                context=Process("observer").context,
+            )
+            for host in world.hosts
         ]
-        world.start_all()
         await _main_phase(world, clients)
         await _final_phase(world, clients)
         await _see_group_read_on(judge, clients)
@@ -58,10 +67,9 @@ async def _main_phase(world: ClusterWorld, clients: ClusterClients) -> None:
     plan = world.plan
     contexts = {host: Process(host).context for host in world.client_hosts}
     async with asyncio.TaskGroup() as workers:
-        first = workers.create_task(clients.create_topic(), context=contexts["c0"])
         for number in range(plan.client_count):
             workers.create_task(
-                clients.work(number, first), name=f"client {number}", context=contexts[f"c{number}"]
+                clients.work(number), name=f"client {number}", context=contexts[f"c{number}"]
             )
         async with asyncio.TaskGroup() as hauntings:
             tasks = [
@@ -121,7 +129,7 @@ async def _converge(world: ClusterWorld) -> None:
         Held(broker.host, state.next_slot, digest(state))
         for broker, state in zip(world.brokers, states, strict=True)
     ]
-    reference = Reference(world.storage, world.trace, world.plan.page_format)
+    reference = GroupReference(world.storage, world.trace, world.plan.page_format)
     reference.check(world.auditor.entries(world.storage), world.auditor.read, held)
 
 

@@ -5,6 +5,7 @@ may still arrive, and only a new generation is sure to keep it out.
 """
 
 import asyncio
+import contextlib
 from random import Random
 from typing import Final
 
@@ -20,8 +21,20 @@ GROUP: Final = "readers"
 
 RETRY_S: Final = 0.1
 
+ROUND_S: Final = 0.4
+"""The longest pause between two rounds: to read, to show itself, to commit."""
+
 SLEEP_SHARE: Final = 0.02
 """The share of rounds after which a member is not heard of for longer than its session."""
+
+COMMIT_AGAIN_SHARE: Final = 0.7
+"""How often what is committed already is committed again."""
+
+LOOK_S: Final = 1.5
+"""The longest pause of an observer between two looks."""
+
+LOOK_PATIENCE_S: Final = 10.0
+"""How long it waits for an answer: longer than most brokers are stopped."""
 
 COORDINATOR_SHARE: Final = 0.7
 """The share of offsets that are asked of the coordinator; any broker knows them."""
@@ -136,31 +149,19 @@ class GroupMember:
         ]
 
     async def _committed_offsets(self, partitions: list[int]) -> dict[int, int]:
-        if not partitions:
-            return {}
-        floor = dict(self._judge.known)
         host = await self._find_coordinator()
         if self._rng.random() > COORDINATOR_SHARE:
             host = self._rng.choice(self._world.hosts)
-        answer = await self._calls.ask(
-            host,
-            "offset_fetch",
-            group_id=GROUP,
-            topics=[{"name": TOPIC, "partition_indexes": partitions}],
-        )
-        [topic] = answer.topics
-        for each in topic.partitions:
-            _check(ErrorCode(each.error_code))
-        offsets = {each.partition_index: max(0, each.committed_offset) for each in topic.partitions}
-        self._judge.told(self._member_id, offsets, floor)
-        return offsets
+        if not partitions:
+            return {}
+        return await _committed_offsets(self._calls, self._judge, self._member_id, host, partitions)
 
     # Reading ------------------------------------------------------------------------------------
 
     async def _read_on(self) -> None:
         """Read and commit until this member is sent away, or does not know what it committed."""
         while True:
-            await asyncio.sleep(self._rng.uniform(0, self._session_s / 4))
+            await asyncio.sleep(self._rng.uniform(0, ROUND_S))
             if not self._world.is_healed and self._rng.random() < SLEEP_SHARE:
                 self._world.trace.count("member slept")
                 await asyncio.sleep(self._rng.uniform(0, 3 * self._session_s))
@@ -197,11 +198,9 @@ class GroupMember:
         _check(ErrorCode(answer.error_code))
 
     async def _commit(self) -> None:
-        offsets = {
-            partition: offset
-            for partition, offset in self._positions.items()
-            if offset > self._committed[partition]
-        }
+        if self._positions == self._committed and self._rng.random() > COMMIT_AGAIN_SHARE:
+            return
+        offsets = dict(self._positions)
         if not offsets:
             return
         newest = self._judge.newest
@@ -234,6 +233,40 @@ class GroupMember:
         codes = [ErrorCode(each.error_code) for topic in answer.topics for each in topic.partitions]
         assert codes.count(codes[0]) == len(codes), f"a commit had several outcomes: {codes}"
         return codes[0]
+
+
+async def observe(world: ClusterWorld, judge: GroupJudge, host: str) -> None:
+    """Ask one broker again and again how far the group has come, until cancelled."""
+    rng = Random(f"{world.plan.seed}/observer of {host}")
+    calls = KafkaCaller(LOOK_PATIENCE_S)
+    partitions = list(range(world.plan.partition_count))
+    while True:
+        await asyncio.sleep(rng.uniform(0, LOOK_S))
+        with contextlib.suppress(NoAnswer, _SentAway):
+            await _committed_offsets(calls, judge, f"observer of {host}", host, partitions)
+
+
+async def _committed_offsets(
+    calls: KafkaCaller, judge: GroupJudge, who: str, host: str, partitions: list[int]
+) -> dict[int, int]:
+    """Ask a broker, which need not be the coordinator, for committed offsets.
+
+    Raises:
+        NoAnswer, _SentAway: It does not tell.
+    """
+    floor = dict(judge.known)
+    answer = await calls.ask(
+        host,
+        "offset_fetch",
+        group_id=GROUP,
+        topics=[{"name": TOPIC, "partition_indexes": partitions}],
+    )
+    [topic] = answer.topics
+    for each in topic.partitions:
+        _check(ErrorCode(each.error_code))
+    offsets = {each.partition_index: max(0, each.committed_offset) for each in topic.partitions}
+    judge.told(who, offsets, floor)
+    return offsets
 
 
 def _check(code: ErrorCode) -> None:

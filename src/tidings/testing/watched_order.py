@@ -10,6 +10,8 @@ from collections.abc import Callable
 from random import Random
 from typing import Final
 
+from tidings.errors import Indeterminate, Unavailable
+from tidings.kafka.cluster.brokers import CELL as BROKERS_CELL
 from tidings.kafka.cluster.storage import FollowedOrderStore, Heard
 from tidings.ports import Appended, AppendOutcome
 from tidings.stores.memory import MemoryOrderStore
@@ -40,12 +42,15 @@ class Watches:
         # By process: where it hears, and the life that decides whether it does.
         self._watching: dict[Process, tuple[Life, Tell]] = {}
         self._newest = Slot(0)
+        # Processes that cannot tell others that they are alive.
+        self.unheard: dict[Process, None] = {}
         # Processes whose watch is broken.
         self._blind: dict[Process, None] = {}
 
     def heal(self) -> None:
         """Let everything arrive soon."""
         self._chances = dict.fromkeys(self._chances, 0.0)
+        self.unheard.clear()
         for process in list(self._blind):
             self.begin_anew(process)
 
@@ -57,6 +62,7 @@ class Watches:
         """Tell it no more."""
         self._watching.pop(process, None)
         self._blind.pop(process, None)
+        self.unheard.pop(process, None)
 
     def blind(self, process: Process) -> None:
         """Tell a process nothing until its watch begins anew."""
@@ -128,6 +134,23 @@ class WatchedOrderStore(FaultyOrderStore):
         super().__init__(inner, life, trace)
         self._process = process
         self._watches = watches
+
+    async def read_cell(self, name: str) -> bytes | None:
+        """See `OrderStore`."""
+        if self._is_unheard(name):
+            await asyncio.sleep(self._life.call_timeout_s)
+            raise Unavailable("no answer")
+        return await super().read_cell(name)
+
+    async def swap_cell(self, name: str, old: bytes | None, new: bytes) -> bool:
+        """See `OrderStore`."""
+        if self._is_unheard(name):
+            await asyncio.sleep(self._life.call_timeout_s)
+            raise Indeterminate("no answer")
+        return await super().swap_cell(name, old, new)
+
+    def _is_unheard(self, name: str) -> bool:
+        return name == BROKERS_CELL and self._process in self._watches.unheard
 
     async def follow(self, heard: Heard) -> None:
         """See `FollowedOrderStore`."""
