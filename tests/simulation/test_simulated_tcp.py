@@ -157,6 +157,17 @@ def test_writer_waits_while_nobody_reads() -> None:
     Scene().run(act)
 
 
+def test_run_that_ends_while_a_process_stands_still_ends() -> None:
+    async def act(scene: Scene) -> None:
+        standing = scene.loop.create_task(asyncio.sleep(1), context=scene.b.context)
+        await asyncio.sleep(0)
+        scene.b.is_stopped = True
+        await asyncio.sleep(5)
+        assert not standing.done()
+
+    Scene().run(act)
+
+
 def test_process_that_is_stopped_does_nothing_until_it_goes_on() -> None:
     ticks: list[float] = []
 

@@ -69,7 +69,6 @@ CLUSTER_EXPECTED: Final = (
     "offset fetch",
     "member slept",
     "sent away: coordinator_not_available",
-    "sent away: illegal_generation",
     "sent away: not_coordinator",
     "sent away: rebalance_in_progress",
     "sent away: unknown_member_id",

@@ -63,6 +63,9 @@ class ProcessLoop(SimLoop):
         super().__init__()
         # The variables of what belongs to no process.
         self.outside = contextvars.copy_context()
+        # Processes of which something is held back.
+        self._stopped: dict[Process, None] = {}
+        self._is_ending = False
         # Set by who makes the network.
         self.connect: Connect
 
@@ -76,7 +79,8 @@ class ProcessLoop(SimLoop):
             if handle.is_cancelled:
                 continue
             process = handle.variables.get(_PROCESS)
-            if process is not None and process.is_stopped:
+            if process is not None and process.is_stopped and not self._is_ending:
+                self._stopped[process] = None
                 process.held.append(handle)
                 continue
             try:
@@ -90,7 +94,15 @@ class ProcessLoop(SimLoop):
         """Let a process that was stopped do what became due meanwhile."""
         process.is_stopped = False
         held, process.held = process.held, []
+        self._stopped.pop(process, None)
         self._ready.extend(held)
+
+    def cancel_all(self) -> None:
+        """See `SimLoop`; whoever stands still has to go on for that."""
+        self._is_ending = True
+        for process in list(self._stopped):
+            self.go_on(process)
+        super().cancel_all()
 
     async def create_connection(  # type: ignore[override]  # of what asyncio can, what is used
         self, protocol_factory: ProtocolFactory, host: str, port: int, **_options: object
