@@ -153,7 +153,7 @@ def test_fetch_of_a_blob_that_is_gone_is_corrupt() -> None:
     async def main() -> None:
         order = WatchedOrder(inline_bytes_max=3)
         blobs = WatchedBlobs(order)
-        log = make_log(order, blobs)
+        log = make_log(order, blobs, settings=Settings(fresh_blob_bytes=0))
         async with running(log):
             await log.append(A, b"large", create_topic=True)
             blobs._blobs.clear()

@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 from lone_node import A, WatchedBlobs, WatchedOrder, make_log, read_all, running
 
-from tidings.core.pages import PageFormat
+from tidings.core.pages import PageFormat, covers
+from tidings.engine.journal import Missing
 from tidings.engine.log import Log, NewBatch
 from tidings.engine.settings import Settings
 from tidings.errors import Corrupt
@@ -230,6 +231,21 @@ def test_reader_whose_memory_is_older_than_the_rewriting_looks_again() -> None:
             await settle(log)
             assert log.state.collection.rewritten
             assert await read_all(log) == KEPT
+
+    run(main())
+
+
+def test_section_that_went_while_its_reader_was_on_the_way_is_missing() -> None:
+    async def main() -> None:
+        node = Node()
+        log = node.log()
+        async with running(log):
+            await fill(log)
+            spine = log.state.partitions[BUSY].spine
+            await delete_busy(log)
+            await settle(log)
+            with pytest.raises(Missing, match="has no section of"):
+                await log._reader.find_section(BUSY, spine, covers(Offset(0)))
 
     run(main())
 

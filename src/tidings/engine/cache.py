@@ -18,20 +18,17 @@ class _Loading:
         self.failure: Exception | None = None
 
 
-class LoadingCache(Generic[K, V]):
+class Cache(Generic[K, V]):
     """Least recently used values, bounded by the sum of their sizes.
 
     Only a single value that is larger than the bound goes over it: the newest is always held.
     """
 
-    def __init__(self, load: Callable[[K], Awaitable[tuple[V, int]]], size_max: int) -> None:
-        """Take `load`, which returns a value and its size, and the bound of all sizes together."""
-        self._load = load
+    def __init__(self, size_max: int) -> None:
+        """Take the bound of all sizes together."""
         self._size_max = size_max
         self.size = 0
         self._held: OrderedDict[K, tuple[V, int]] = OrderedDict()
-        # Keys that somebody is loading. Set and cleared by `_load_and_hold`.
-        self._loading: dict[K, _Loading] = {}
 
     def put(self, key: K, value: V, size: int) -> None:
         """Hold a value as the newest; what was held longest without use makes room."""
@@ -53,6 +50,17 @@ class LoadingCache(Generic[K, V]):
             return None
         self._held.move_to_end(key)
         return found[0]
+
+
+class LoadingCache(Cache[K, V]):
+    """A cache that loads what it lacks, each key once however many ask."""
+
+    def __init__(self, load: Callable[[K], Awaitable[tuple[V, int]]], size_max: int) -> None:
+        """Take `load`, which returns a value and its size, and the bound of all sizes together."""
+        super().__init__(size_max)
+        self._load = load
+        # Keys that somebody is loading. Set and cleared by `_load_and_hold`.
+        self._loading: dict[K, _Loading] = {}
 
     async def fetch(self, key: K) -> V:
         """Return a value, loading it if it is not held.

@@ -1,4 +1,4 @@
-"""What nodes tell each other: new entries, in batches, and submissions to publish.
+"""What nodes tell each other: new entries, in batches, new blobs, and submissions to publish.
 
 Gossip only saves time and messages; whatever is lost is read from the order store. Only who filled
 a slot spreads its entry: at once to the nodes whose submissions are in it, to the others together
@@ -12,6 +12,7 @@ import msgspec
 
 from tidings.core.entry import Entry, Submission
 from tidings.core.state import Applied
+from tidings.engine.fresh_blobs import FreshBlobs
 from tidings.engine.journal import Journal
 from tidings.engine.preference import Preference
 from tidings.engine.publisher import Publisher
@@ -49,7 +50,14 @@ class Pong(msgspec.Struct, frozen=True, array_like=True, tag=3):
     """The first slot that the sender has not folded."""
 
 
-Message = Forward | Entries | Ping | Pong
+class Blob(msgspec.Struct, frozen=True, array_like=True, tag=4):
+    """A blob that the sender has stored, and may come to name."""
+
+    name: str
+    data: bytes
+
+
+Message = Forward | Entries | Ping | Pong | Blob
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)
@@ -73,6 +81,7 @@ class Gossip:
         incarnation: str,
         peers: Peers,
         journal: Journal,
+        fresh: FreshBlobs,
         *,
         preference: Preference,
         settings: Settings,
@@ -80,6 +89,7 @@ class Gossip:
         self._incarnation = incarnation
         self._peers = peers
         self._journal = journal
+        self._fresh = fresh
         self._preference = preference
         self._settings = settings
         # The first slot that each peer is not known to have; nothing for those never heard of.
@@ -105,6 +115,15 @@ class Gossip:
     def ping(self, name: str) -> None:
         """Ask a node to show that it is there."""
         self._peers.send(name, _encoder.encode(Ping()))
+
+    def spread_blob(self, name: str, data: bytes) -> None:
+        """Tell all others of a blob that this node has stored, and keep it for itself."""
+        self._fresh.hold(name, data)
+        if self.has_peers and len(data) <= self._settings.gossip_blob_bytes_max:
+            message = _encoder.encode(Blob(name, data))
+            for peer in self._peers.node_ids:
+                if self._is_peer(peer):
+                    self._peers.send(peer, message)
 
     def observe(self, slot: Slot, entry: Entry, _applied: list[Applied]) -> None:
         """Spread an entry of this node's; it is folded, so all before it is at hand."""
@@ -135,6 +154,8 @@ class Gossip:
                 case Pong(next_slot):
                     self._note_known(source, next_slot)
                     self._preference.trust(source)
+                case Blob(name, blob):
+                    self._fresh.hold(name, blob)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, Corrupt) as error:
             log.warning("dropped a message from %s: %s", source, error)
 

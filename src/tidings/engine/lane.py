@@ -97,6 +97,9 @@ class Lane:
             name = data_blob(self._origin, number)
             moved, data = _move_to_blob(operations, name, inline_bytes_max)
             await self._put(name, data)
+            if any(isinstance(operation, Append) for operation in operations):
+                # Somebody may wait for these records.
+                self._gossip.spread_blob(name, data)
             try:
                 results = await self._settle(moved, number if self._reserves else 0)
             except Unavailable:

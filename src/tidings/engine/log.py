@@ -38,6 +38,7 @@ from tidings.core.results import (
 )
 from tidings.core.state import State
 from tidings.engine.collector import Collector
+from tidings.engine.fresh_blobs import FreshBlobs
 from tidings.engine.gossip import Gossip, incarnation_of
 from tidings.engine.journal import Journal
 from tidings.engine.lane import Lane
@@ -118,12 +119,13 @@ class Log:
         can_let_go = store.can_trim and blobs.can_delete
         page_format = page_format or (IN_SEGMENTS if can_let_go else IN_PLACE)
         self.journal = Journal(store, blobs, settings, page_format)
-        self._reader = Reader(self.journal, blobs, settings)
+        fresh = FreshBlobs(settings)
+        self._reader = Reader(self.journal, blobs, fresh, settings)
         self._publisher = Publisher(incarnation, self.journal, clock, rng, settings)
         rivals = peers.node_ids if settings.gossip else [peers.node_id]
         preference = Preference(peers.node_id, rivals, journal, settings)
         self._gossip = Gossip(
-            incarnation, peers, self.journal, preference=preference, settings=settings
+            incarnation, peers, self.journal, fresh, preference=preference, settings=settings
         )
         self.journal.observers.append(self._gossip.observe)
         self._watchers = Watchers()

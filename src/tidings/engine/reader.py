@@ -27,6 +27,7 @@ from tidings.core.partition import START, Partition
 from tidings.core.rewriting import call_own_blob
 from tidings.core.topics import Topic
 from tidings.engine.cache import LoadingCache
+from tidings.engine.fresh_blobs import FreshBlobs
 from tidings.engine.index_pages import IndexPages
 from tidings.engine.journal import Journal, Missing
 from tidings.engine.record_bytes import RecordBytes
@@ -58,13 +59,15 @@ class RecordBatch:
 class Reader:
     """Reads what the journal's fold says is there."""
 
-    def __init__(self, journal: Journal, blobs: BlobStore, settings: Settings) -> None:
+    def __init__(
+        self, journal: Journal, blobs: BlobStore, fresh: FreshBlobs, settings: Settings
+    ) -> None:
         self._journal = journal
         self._settings = settings
         self._index_pages = IndexPages(blobs)
         self._pages = LoadingCache(self._index_pages.load_parts, settings.page_cache_bytes)
         self._reads = asyncio.Semaphore(settings.concurrent_reads_max)
-        self._bytes = RecordBytes(journal, blobs, settings, self._reads)
+        self._bytes = RecordBytes(journal, blobs, fresh, settings=settings, reads=self._reads)
 
     async def fetch(
         self, name: TopicPartition, offset: Offset, size_bytes_max: int
@@ -264,7 +267,11 @@ class Reader:
             return next(part.section for part in unwritten.sections if part.partition == name)
         document = self._rewritten.get(page)
         async with self._reads:
-            section = decode_section((await self._pages.fetch((page, document)))[name])
+            stored = (await self._pages.fetch((page, document))).get(name)
+        if stored is None:
+            # Released, and the page rewritten, while the reader was on its way there.
+            raise Missing(f"page {page} has no section of {name}")
+        section = decode_section(stored)
         return call_own_blob(section, document.name) if document else section
 
     # What ----------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from itertools import accumulate
 from tidings.core.entry import Append, Entry, InBlob, Inline
 from tidings.core.pages import IndexEntry, InEntry
 from tidings.engine.cache import LoadingCache
+from tidings.engine.fresh_blobs import FreshBlobs
 from tidings.engine.journal import Journal, Missing
 from tidings.engine.settings import Settings
 from tidings.errors import Corrupt, TidingsError
@@ -23,10 +24,17 @@ class RecordBytes:
     """Gets the bytes of batches."""
 
     def __init__(
-        self, journal: Journal, blobs: BlobStore, settings: Settings, reads: asyncio.Semaphore
+        self,
+        journal: Journal,
+        blobs: BlobStore,
+        fresh: FreshBlobs,
+        *,
+        settings: Settings,
+        reads: asyncio.Semaphore,
     ) -> None:
         self._journal = journal
         self._blobs = blobs
+        self._fresh = fresh
         self._reads = reads
         # Parts of blobs, as they were read.
         self._parts = LoadingCache(self._load_part, settings.blob_cache_bytes)
@@ -61,7 +69,7 @@ class RecordBytes:
     def _held(self, where: InEntry | InBlob) -> bytes | None:
         """Return a piece's bytes if they are in memory."""
         if isinstance(where, InBlob):
-            return self._parts.get(where)
+            return self._fresh.part(where) or self._parts.get(where)
         held = self._journal.entries.get(where.slot)
         return inline_data(held[1], where) if held else None
 

@@ -47,6 +47,9 @@ class Settings:
     """How long entries may wait before they are sent to nodes that do not wait for them."""
     gossip_bytes_max: int = 256 * KIB
     """Entry bytes in one message."""
+    gossip_blob_bytes_max: int = 0
+    """Blobs that this node stores are sent to all others if they are no larger, so that these need
+    not ask the blob store; 0: none is."""
     forward_patience_min_s: float = 0.1
     forward_patience_max_s: float = 1.0
     """Bounds of the time that a preferred publisher gets before a node publishes for itself."""
@@ -74,6 +77,8 @@ class Settings:
     entry_cache_bytes: int = 64 * MIB
     page_cache_bytes: int = 16 * MIB
     blob_cache_bytes: int = 64 * MIB
+    fresh_blob_bytes: int = 16 * MIB
+    """Blobs that this node stored of late, or was sent."""
     index_entries_max: int = 200_000
     """Index entries in memory, committed or not, before durable ones are dropped."""
     fetch_batches_max: int = 1000

@@ -232,7 +232,8 @@ def engine_settings(settings: BrokerSettings, engine: Settings = ENGINE) -> Sett
     return replace(
         engine,
         entry_cache_bytes=4 * page_cache_bytes,
-        blob_cache_bytes=4 * page_cache_bytes,
+        blob_cache_bytes=3 * page_cache_bytes,
+        fresh_blob_bytes=page_cache_bytes,
         page_cache_bytes=page_cache_bytes,
         retention_ms=settings.retention_ms,
         retention_bytes=settings.retention_bytes,

@@ -217,6 +217,8 @@ def _draw_cluster(plan: Plan, rng: Random) -> None:
         rewrite_dead_bytes_min=rng.choice((1, 1, 300, plan.settings.rewrite_dead_bytes_min)),
         rewrite_pages_max=rng.choice((1, plan.settings.rewrite_pages_max)),
         rewrite_copied_bytes_max=rng.choice((1, plan.settings.rewrite_copied_bytes_max)),
+        gossip_blob_bytes_max=rng.choice((0, 20, 10_000)),
+        fresh_blob_bytes=rng.choice((0, 0, 100, plan.settings.fresh_blob_bytes)),
     )
     if rng.random() < 0.3:
         # An operation takes some hundred bytes of these.

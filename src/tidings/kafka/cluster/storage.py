@@ -18,7 +18,12 @@ POSTGRES = ("postgres", "postgresql")
 OBJECTS = ("s3", "s3a", "gs", "az", "adl", "azure", "abfs", "abfss", "https")
 """The schemes of URLs."""
 
-ENGINE = Settings(linger_s=0.005, gossip_interval_s=0.02, index_entries_max=50_000)
+ENGINE = Settings(
+    linger_s=0.005,
+    gossip_interval_s=0.02,
+    gossip_blob_bytes_max=1024 * KIB,
+    index_entries_max=50_000,
+)
 """For stores that a network lies before: they need some milliseconds anyway."""
 
 ENGINE_ON_ETCD = replace(ENGINE, submission_bytes_max=128 * KIB, spill_bytes_max=8 * MIB)
