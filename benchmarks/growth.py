@@ -218,7 +218,7 @@ def main() -> None:
         work = write if options.part == "write" else restart
         print(json.dumps(asyncio.run(work(options))))
         return
-    with TemporaryDirectory(dir=".") as own:
+    with TemporaryDirectory(prefix="growth-", dir=".") as own:
         options.data = options.data or Path(own) / "data"
         for line in rows(options):
             print(line, flush=True)

@@ -21,8 +21,14 @@ KEPT: Final = "kept"
 
 KEPT_BYTES: Final = 40
 
-OPERATIONS_PER_S: Final = 25.0
-"""Through each node."""
+STAYS: Final = "stays"
+"""A topic from which nothing is deleted, and of which nothing is committed."""
+
+CHURNERS: Final = 3
+"""Through each node: one that waits for an answer does nothing else."""
+
+OPERATIONS_PER_S: Final = 10.0
+"""Of each churner, if it need not wait."""
 
 CALL_S: Final = 3.0
 """How long an operation may take before it is given up."""
@@ -30,14 +36,14 @@ CALL_S: Final = 3.0
 FETCH_BYTES_MAX: Final = 200
 
 
-async def churn(world: World, node: SimNode) -> None:
+async def churn(world: World, node: SimNode, number: int) -> None:
     """Append, read and delete through one node, until cancelled."""
-    rng = Random(f"{world.plan.seed}/churn/{node.node_id}")
+    rng = Random(f"{world.plan.seed}/churn/{node.node_id}/{number}")
     while True:
         await asyncio.sleep(rng.expovariate(OPERATIONS_PER_S))
         if node.life is None or node.log is None or node.life.gate.is_shut:
             continue
-        topic = rng.choice((*CHURN, KEPT))
+        topic = rng.choice((*CHURN, KEPT, STAYS))
         try:
             async with asyncio.timeout(CALL_S):
                 await _operate(world, node.log, topic, rng)
@@ -58,7 +64,7 @@ async def _operate(world: World, log: Log, topic: str, rng: Random) -> None:
         world.trace.count("churn append")
     elif chosen < 0.8:
         await _read(world, log, name, rng)
-    elif topic == KEPT:
+    elif topic in (KEPT, STAYS):
         return
     elif chosen < 0.96:
         start, end = log.state.log_start_offset(name), log.state.end_offset(name)
@@ -67,6 +73,18 @@ async def _operate(world: World, log: Log, topic: str, rng: Random) -> None:
     else:
         await log.delete_topic(topic)
         world.trace.count("churn delete topic")
+
+
+async def read_what_stays(world: World, node: SimNode) -> None:
+    """Read all of it through one node, and note what was there."""
+    assert node.log is not None, f"{node.node_id} is down though all healed"
+    name = TopicPartition(STAYS, 0)
+    topic = node.log.state.topics.get(STAYS)
+    offset = Offset(0)
+    while topic is not None and offset < node.log.state.end_offset(name):
+        for batch in await node.log.fetch(name, offset, FETCH_BYTES_MAX):
+            world.auditor.read[topic.topic_id, batch.base_offset] = batch.data
+            offset = Offset(batch.last_offset + 1)
 
 
 async def _read(world: World, log: Log, name: TopicPartition, rng: Random) -> None:
