@@ -110,7 +110,7 @@ class Settings:
     """Blobs that nothing names, deleted each time."""
     rewrite_live_share: float = 0.5
     """A page of which no more than this share is alive is rewritten without the rest …"""
-    rewrite_dead_bytes_min: int = 256 * 1024
+    rewrite_dead_bytes_min: int = 32 * KIB
     """… if that is so much, or more: record bytes and index entries."""
     rewrite_pages_max: int = 50
     """Pages rewritten each time."""
