@@ -34,7 +34,7 @@ CLUSTER_MUTANTS = [
         CLUSTER,
     ),
     Mutant(
-        "whoever takes itself for the preferred publisher takes each slot for its own",
+        "a publisher takes each slot for its own, as if nobody else published",
         PUBLISHER,
         "                        return held == data\n                    return ambiguous",
         "                        return True\n                    return ambiguous",

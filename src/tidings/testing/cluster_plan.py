@@ -38,10 +38,13 @@ CLUSTER_TROUBLES: Final = {
 }
 """Faults that last, each with a mean interval between two of them."""
 
-CLUSTER_FAULTS: Final = (*CHANCES, *SIM_CHANCES, *CLUSTER_TROUBLES)
+_NODE_CHANCES: Final = tuple(name for name in CHANCES if name != "message-doubled")
+"""Those of nodes that there are here: no byte of a stream comes twice."""
+
+CLUSTER_FAULTS: Final = (*_NODE_CHANCES, *SIM_CHANCES, *CLUSTER_TROUBLES)
 
 CLUSTER_EXPECTED: Final = (
-    *(name for name in CLUSTER_FAULTS if name != "message-doubled"),
+    *CLUSTER_FAULTS,
     "send ok",
     "send info",
     "send fail",
@@ -116,7 +119,11 @@ def draw_cluster(seed: int) -> ClusterPlan:
         time_limit_s=rng.uniform(8, 30),
         latency=rng.choice(LATENCIES),
         latency_s=10 ** rng.uniform(-4, -1.5),
-        chances={name: rate for name in CHANCES if (rate := _draw_chance(rng, name))},
+        chances={
+            name: rate
+            for name in CHANCES
+            if (rate := _draw_chance(rng, name)) and name in _NODE_CHANCES
+        },
         intervals_s={name: rate for name in CLUSTER_TROUBLES if (rate := _draw_interval_s(rng))},
         trouble_s=rng.choice((1.0, 3.0, 6.0)),
         inline_bytes_max=rng.choice((-1, 40, 4096)),
