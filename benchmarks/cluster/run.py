@@ -9,7 +9,9 @@ those that are not measured do nothing.
 import argparse
 import contextlib
 import os
+import signal
 import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -129,6 +131,8 @@ class Benchmark:
 def main() -> None:
     """Measure what the command line asks for."""
     wanted = _arguments()
+    # Whoever ends this, ends with it all that it started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))
     # As which client the brokers, and this program, ask the S3 server.
     os.environ.update(databases.S3_ENVIRONMENT)
     with contextlib.ExitStack() as stack:

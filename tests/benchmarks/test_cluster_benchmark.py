@@ -1,5 +1,6 @@
 """The benchmark of a cluster: what it computes from what it saw, and that it runs."""
 
+import contextlib
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ from tidings.stores.postgres.order import PostgresOrderStore
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 300
+LOOK_AGAIN_S = 0.05
 
 
 def test_table_shows_medians_and_ratios_to_its_reference() -> None:
@@ -109,6 +111,40 @@ def test_tuned_broker_has_the_settings_that_it_was_told(monkeypatch: pytest.Monk
     assert EtcdOrderStore.inline_bytes_max == 7
 
 
+def _ended(command: list[str]) -> tuple[str, subprocess.Popen[str]]:
+    """Run a command; one that takes too long is told to end, and so ends what it started."""
+    pipe, joined = subprocess.PIPE, subprocess.STDOUT
+    with subprocess.Popen(command, stdout=pipe, stderr=joined, text=True) as process:
+        try:
+            return process.communicate(timeout=PATIENCE_S)[0], process
+        except subprocess.TimeoutExpired:
+            process.terminate()
+            return process.communicate()[0], process
+
+
+def _children(process: int) -> list[int]:
+    found = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    return [int(child) for child in found]
+
+
+@pytest.mark.real
+def test_benchmark_that_is_ended_leaves_no_process_behind() -> None:
+    with obtained(databases.postgres):
+        pass
+    command = [sys.executable, str(ROOT / "benchmarks" / "cluster"), "--stores", "postgres"]
+    quiet = subprocess.DEVNULL
+    with subprocess.Popen(command, stdout=quiet, stderr=quiet) as process:
+        started: list[int] = []
+        # PostgreSQL, and a broker.
+        while len(started) < 2:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                assert process.wait(LOOK_AGAIN_S) is None, "it ended"
+            started = _children(process.pid)
+        process.terminate()
+        assert process.wait(PATIENCE_S) == 1
+    assert not [child for child in started if Path(f"/proc/{child}").exists()]
+
+
 @pytest.mark.real
 def test_benchmark_of_a_cluster_measures_each_size_and_writes_its_page(tmp_path: Path) -> None:
     with obtained(databases.postgres):
@@ -116,10 +152,10 @@ def test_benchmark_of_a_cluster_measures_each_size_and_writes_its_page(tmp_path:
     page = tmp_path / "page.md"
     command = [sys.executable, str(ROOT / "benchmarks" / "cluster"), "--tiny"]
     command += ["--stores", "postgres", "--scenarios", "load", "--markdown", str(page)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
-    assert done.returncode == 0, done.stderr
+    output, process = _ended(command)
+    assert process.returncode == 0, output
     text = page.read_text()
-    assert text in done.stdout
+    assert text in output
     assert "What failed" not in text
     rows = {
         line.split("|")[1].strip(): line.split("|")[2:-1]
