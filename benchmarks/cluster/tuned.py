@@ -10,7 +10,6 @@ import sys
 from dataclasses import replace
 
 from tidings.cli import main
-from tidings.engine.settings import Settings
 from tidings.kafka.cluster import storage
 from tidings.stores.etcd.order import EtcdOrderStore
 from tidings.stores.postgres.order import PostgresOrderStore
@@ -25,10 +24,9 @@ def tune(words: list[str]) -> None:
     if inline_bytes_max := told.pop(INLINE, None):
         for store in (EtcdOrderStore, PostgresOrderStore):
             setattr(store, INLINE, int(inline_bytes_max))
-    for name in ("ENGINE", "ENGINE_ON_ETCD"):
-        former: Settings = getattr(storage, name)
-        changed = {key: type(getattr(former, key))(value) for key, value in told.items()}
-        setattr(storage, name, replace(former, **changed))
+    former = storage.ENGINE
+    changed = {key: type(getattr(former, key))(value) for key, value in told.items()}
+    vars(storage)["ENGINE"] = replace(former, **changed)
 
 
 if __name__ == "__main__":

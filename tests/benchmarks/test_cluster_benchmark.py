@@ -101,13 +101,12 @@ def test_largest_inline_batch_is_the_last_before_one_is_better_off_in_a_blob() -
 
 
 def test_tuned_broker_has_the_settings_that_it_was_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("ENGINE", "ENGINE_ON_ETCD"):
-        monkeypatch.setattr(storage, name, getattr(storage, name))
+    monkeypatch.setattr(storage, "ENGINE", storage.ENGINE)
     for store in (EtcdOrderStore, PostgresOrderStore):
         monkeypatch.setattr(store, "inline_bytes_max", store.inline_bytes_max)
     tuned.tune(["linger_s=0.25", "inline_bytes_max=7", "spill_bytes_max=9"])
-    assert storage.ENGINE_ON_ETCD.linger_s == storage.ENGINE.linger_s == 0.25
-    assert storage.ENGINE_ON_ETCD.spill_bytes_max == 9
+    assert storage.ENGINE.linger_s == 0.25
+    assert storage.ENGINE.spill_bytes_max == 9
     assert EtcdOrderStore.inline_bytes_max == 7
 
 

@@ -9,7 +9,6 @@ from simulated_traffic import counted_calls
 
 from tidings.core.pages import IN_SEGMENTS
 from tidings.engine.settings import KIB, MIB
-from tidings.errors import InvalidRequest
 from tidings.kafka.cluster.cost import (
     INLINE_BYTES_MAX_ON_ETCD,
     INLINE_BYTES_MAX_ON_POSTGRES,
@@ -45,6 +44,7 @@ def beats(limits: Limits) -> float:
         pytest.param(etcd_limits(1), 1e7, LARGE, id="etcd, large batches all the time"),
         pytest.param(postgres_limits(1), 1e6, SMALL, id="PostgreSQL, 1 MB/s"),
         pytest.param(postgres_limits(3), 1e6, LARGE, id="PostgreSQL, large batches"),
+        pytest.param(postgres_limits(3), 1e8, MEDIUM, id="PostgreSQL, 100 MB/s, which spills"),
     ],
 )
 def test_calls_for_a_traffic_are_those_that_the_engine_makes(
@@ -61,10 +61,11 @@ def test_calls_for_a_traffic_are_those_that_the_engine_makes(
 
 
 def test_pages_and_segments_are_counted_as_upkeep_makes_them() -> None:
-    limits, traffic = postgres_limits(1), Traffic(2e7, MEDIUM)
-    counted = counted_calls(traffic, limits, seconds=7.0)
+    # A blob store so fast that nothing spills.
+    limits, traffic = postgres_limits(1, put_s=0.001), Traffic(4e6, MEDIUM)
+    counted = counted_calls(traffic, limits, seconds=30.0)
     said = calls(traffic, limits)
-    assert said.objects > 2
+    assert said.objects > 0.5
     assert counted["blob", "put"] == pytest.approx(said.objects, rel=0.15)
     # A segment has two parts, and so takes four requests.
     pages = traffic.bytes_per_s / IN_SEGMENTS.inline_bytes_max
@@ -76,16 +77,19 @@ def test_pages_and_segments_are_counted_as_upkeep_makes_them() -> None:
     [
         pytest.param(etcd_limits(3), Traffic(1e6, MEDIUM), id="in entries"),
         pytest.param(etcd_limits(3), Traffic(5e6, LARGE), id="in blobs"),
-        pytest.param(etcd_limits(1), Traffic(2e7, MEDIUM), id="spilled"),
+        pytest.param(etcd_limits(1), Traffic(8e6, MEDIUM), id="spilled"),
     ],
 )
-def test_records_are_read_from_blobs_about_as_often_as_is_said(
-    limits: Limits, traffic: Traffic
-) -> None:
+def test_records_at_the_tail_are_read_from_memory(limits: Limits, traffic: Traffic) -> None:
     counted = counted_calls(traffic, limits, seconds=4.0, is_read=True)
-    said = calls(traffic, limits)
-    # Batches of one partition that lie side by side are read together.
-    assert 0.6 * said.gets <= counted.get(("blob", "get_range"), 0.0) <= 1.05 * said.gets
+    assert counted.get(("blob", "get_range"), 0.0) == calls(traffic, limits).gets == 0
+
+
+def test_blobs_are_sent_to_other_brokers_up_to_the_size_that_is_set() -> None:
+    limits = etcd_limits(3)
+    assert calls(Traffic(1e6, MEDIUM), limits).sent_blob_bytes == 0
+    assert calls(Traffic(1e7, LARGE), limits).sent_blob_bytes == 1e7
+    assert calls(Traffic(1e8, LARGE), limits).sent_blob_bytes == 0
 
 
 def test_lingering_longer_asks_less_of_the_order_store() -> None:
@@ -107,11 +111,6 @@ def test_cost_follows_time_and_not_traffic() -> None:
     assert at(1e8).objects < 1.3 * at(1e7).objects
 
 
-def test_more_than_entries_can_carry_is_refused() -> None:
-    with pytest.raises(InvalidRequest, match="157 MB/s"):
-        calls(Traffic(2e8), postgres_limits(3))
-
-
 def test_page_on_performance_tells_what_brokers_gather() -> None:
     page = (Path(__file__).parents[2] / "docs" / "performance.md").read_text()
     told = {
@@ -124,9 +123,7 @@ def test_page_on_performance_tells_what_brokers_gather() -> None:
         assert told["linger_s"][place] == f"{engine.linger_s * 1000:g} ms"
         assert told["inline_bytes_max"][place] == f"{limits.inline_bytes_max // KIB} KiB"
         assert told["submission_bytes_max"][place] == f"{engine.submission_bytes_max // KIB} KiB"
-    spills = [limits.engine.spill_bytes_max for limits in (etcd_limits(3), postgres_limits(3))]
-    assert spills == [8 * MIB, 0]
-    assert "| spilled into one blob up to (`spill_bytes_max`) | 8 MiB | does not spill |" in page
+        assert told["spill_bytes_max"][place] == f"{engine.spill_bytes_max // MIB} MiB"
 
 
 def test_limits_of_the_stores_are_those_that_they_have() -> None:

@@ -6,7 +6,6 @@ from dataclasses import fields, replace
 import click
 
 from tidings.cli.asking import json_option, say_json, say_table
-from tidings.errors import TidingsError
 from tidings.kafka.cluster.cost import Limits, Traffic, calls, etcd_limits, postgres_limits
 from tidings.kafka.cluster.prices import (
     MONTH_S,
@@ -61,11 +60,11 @@ def _prices(context: click.Context, parameter: click.Parameter, words: tuple[str
     help="Of one record batch, as producers send it.",
 )
 @click.option(
-    "--readers",
-    type=click.IntRange(min=0),
-    default=1,
+    "--behind",
+    type=click.FloatRange(min=0),
+    default=0.0,
     show_default=True,
-    help="How often each record is read.",
+    help="How often each record is read when it is no longer in brokers' memory.",
 )
 @click.option(
     "--brokers", type=click.IntRange(min=1), default=3, show_default=True, help="How many."
@@ -107,7 +106,7 @@ def cost(
     *,
     rates: Sequence[float],
     batch_bytes: int,
-    readers: int,
+    behind: float,
     brokers: int,
     store: str,
     retention_hours: float,
@@ -126,15 +125,12 @@ def cost(
     retention_s = retention_hours * _HOUR_S
     columns: dict[str, dict[str, float]] = {}
     for rate in rates:
-        traffic = Traffic(rate * _MB, batch_bytes, readers)
-        try:
-            columns[f"{rate:g} MB/s"] = {
-                **_asked(traffic, limits),
-                **_named("Tidings", bill(traffic, limits, prices, retention_s)),
-                **_named("Kafka", kafka_bill(traffic, brokers, prices, retention_s)),
-            }
-        except TidingsError as error:
-            raise click.ClickException(str(error)) from error
+        traffic = Traffic(rate * _MB, batch_bytes, behind)
+        columns[f"{rate:g} MB/s"] = {
+            **_asked(traffic, limits),
+            **_named("Tidings", bill(traffic, limits, prices, retention_s)),
+            **_named("Kafka", kafka_bill(traffic, brokers, prices, retention_s)),
+        }
     _say(columns, as_json=as_json)
 
 

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 
 from tidings.core.pages import IN_SEGMENTS
 from tidings.engine.settings import KIB, MIB, Settings
-from tidings.errors import InvalidRequest
 from tidings.kafka.cluster.settings import RegistrySettings
-from tidings.kafka.cluster.storage import ENGINE, ENGINE_ON_ETCD
+from tidings.kafka.cluster.storage import ENGINE
 
 INLINE_BYTES_MAX_ON_ETCD = 16 * KIB
 INLINE_BYTES_MAX_ON_POSTGRES = 64 * KIB
@@ -30,8 +29,8 @@ class Traffic:
     bytes_per_s: float
     batch_bytes: int = 16 * KIB
     """Of one record batch, as producers send it: Java's default is at most so large."""
-    readers: int = 1
-    """How often each record is read, soon after it was produced."""
+    behind: float = 0.0
+    """How often each record is read when it is no longer in memory; at the tail all are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +71,14 @@ class Calls:
     puts: float
     """Requests that store them: more where blobs are put in parts."""
     gets: float
-    """Requests that read from them."""
+    """Requests that read from them: one for each batch at most."""
+    sent_blob_bytes: float
+    """Of blobs that each broker sends to all others, so that they need not be read."""
 
 
 def etcd_limits(brokers: int, *, append_s: float = 0.004, put_s: float = 0.03) -> Limits:
     """Return what brokers on etcd and S3 are like."""
-    return Limits(ENGINE_ON_ETCD, INLINE_BYTES_MAX_ON_ETCD, append_s, put_s, brokers)
+    return Limits(ENGINE, INLINE_BYTES_MAX_ON_ETCD, append_s, put_s, brokers)
 
 
 def postgres_limits(brokers: int, *, append_s: float = 0.002, put_s: float = 0.01) -> Limits:
@@ -86,14 +87,11 @@ def postgres_limits(brokers: int, *, append_s: float = 0.002, put_s: float = 0.0
 
 
 def calls(traffic: Traffic, limits: Limits) -> Calls:
-    """Return what brokers ask of their stores.
-
-    Raises:
-        InvalidRequest: It is more than their entries can carry.
-    """
+    """Return what brokers ask of their stores."""
     batches = traffic.bytes_per_s / traffic.batch_bytes
     blobs = _blobs(traffic, limits, batches)
-    publishes = _repeats(blobs or batches, limits.publish_s)
+    # Brokers with blobs come by turns.
+    publishes = min(blobs, 1 / limits.publish_s) or _repeats(batches, limits.publish_s)
     inline_bytes = 0.0 if blobs else traffic.bytes_per_s
     pages = max(
         inline_bytes / IN_SEGMENTS.inline_bytes_max,
@@ -110,28 +108,30 @@ def calls(traffic: Traffic, limits: Limits) -> Calls:
         order_bytes=inline_bytes,
         objects=blobs + segments + pages + checkpoints,
         puts=blobs + segments * _requests(inline_bytes / pages) + pages + checkpoints,
-        gets=batches * traffic.readers if blobs else 0.0,
+        gets=batches * traffic.behind,
+        sent_blob_bytes=traffic.bytes_per_s if _is_sent(traffic, limits, blobs) else 0.0,
     )
 
 
 def _blobs(traffic: Traffic, limits: Limits, batches: float) -> float:
     """Return how many blobs with record bytes are put a second; 0 if all are kept in entries."""
     engine, brokers = limits.engine, limits.brokers
-    if traffic.batch_bytes > limits.inline_bytes_max:
-        return brokers * _repeats(batches / brokers, limits.blob_s)
-    if engine.spill_bytes_max:
-        # Who once had so much that it went to a blob, has more when that is stored.
-        if traffic.bytes_per_s / brokers * limits.blob_s <= engine.submission_bytes_max:
-            return 0.0
-        blobs = brokers * _repeats(batches / brokers, limits.blob_s)
-        return max(blobs, traffic.bytes_per_s / engine.spill_bytes_max)
-    bytes_max = brokers * engine.submission_bytes_max / limits.publish_s
-    if traffic.bytes_per_s > bytes_max:
-        raise InvalidRequest(
-            f"{brokers} brokers publish at most {bytes_max / 1e6:.0f} MB/s of batches of"
-            f" {traffic.batch_bytes} bytes: say less traffic, more brokers or larger batches"
-        )
-    return 0.0
+    # Who once had so much that it went to a blob, has more when that is stored.
+    gathered_bytes = traffic.bytes_per_s / brokers * limits.blob_s
+    is_large = traffic.batch_bytes > limits.inline_bytes_max
+    if not is_large and gathered_bytes <= engine.submission_bytes_max:
+        return 0.0
+    alone = _repeats(batches / brokers, limits.blob_s)
+    # When all are at it, each waits for the publishes of the others.
+    turn_s = limits.publish_s * (brokers - 1) / brokers
+    waits_s = turn_s * min(1.0, alone * brokers * limits.publish_s)
+    blobs = brokers * _repeats(batches / brokers, limits.blob_s + waits_s)
+    return blobs if is_large else max(blobs, traffic.bytes_per_s / engine.spill_bytes_max)
+
+
+def _is_sent(traffic: Traffic, limits: Limits, blobs: float) -> bool:
+    """Whether blobs are small enough to be sent to other brokers."""
+    return blobs > 0 and traffic.bytes_per_s / blobs <= limits.engine.gossip_blob_bytes_max
 
 
 def _repeats(arrivals: float, taken_s: float) -> float:

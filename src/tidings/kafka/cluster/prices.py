@@ -42,17 +42,15 @@ class Prices:
 
 
 def etcd_bill(traffic: Traffic, limits: Limits, prices: Prices, retention_s: float) -> Bill:
-    """Return what brokers on etcd and S3 cost; S3 takes nothing for what goes there and back.
-
-    Raises:
-        InvalidRequest: See `calls`.
-    """
+    """Return what brokers on etcd and S3 cost; S3 takes nothing for what goes there and back."""
     asked = calls(traffic, limits)
-    month_gb = asked.order_bytes * MONTH_S / _GB
+    entries_gb = asked.order_bytes * MONTH_S / _GB
+    blobs_gb = asked.sent_blob_bytes * MONTH_S / _GB
+    moved_gb = entries_gb * _etcd_ways(limits.brokers) + blobs_gb * (limits.brokers - 1)
     return {
         "requests": _requests(asked, prices),
         "stored records": traffic.bytes_per_s * retention_s / _GB * prices.object_gb_month,
-        "between zones": month_gb * _etcd_ways(limits.brokers) * prices.zone_gb,
+        "between zones": moved_gb * prices.zone_gb,
         "machines": limits.brokers * prices.broker_month + 3 * prices.order_machine_month,
     }
 
@@ -72,17 +70,14 @@ def _gossip_ways(brokers: int) -> float:
 
 
 def postgres_bill(traffic: Traffic, limits: Limits, prices: Prices, retention_s: float) -> Bill:
-    """Return what brokers on PostgreSQL with a standby cost; its requests cost nothing.
-
-    Raises:
-        InvalidRequest: See `calls`.
-    """
+    """Return what brokers on PostgreSQL with a standby cost; its requests cost nothing."""
     asked = calls(traffic, limits)
     month_gb = traffic.bytes_per_s * MONTH_S / _GB
     entries_gb = asked.order_bytes * MONTH_S / _GB
     to_both = _ELSEWHERE + 1
     # What was in entries is stored once more, as segments.
     moved_gb = (month_gb + entries_gb) * to_both + entries_gb * _gossip_ways(limits.brokers)
+    moved_gb += asked.sent_blob_bytes * MONTH_S / _GB * (limits.brokers - 1)
     stored_gb = 2 * traffic.bytes_per_s * retention_s / _GB / DISK_IN_USE
     return {
         "requests": 0.0,

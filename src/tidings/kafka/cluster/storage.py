@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from random import Random, SystemRandom
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -23,11 +23,11 @@ ENGINE = Settings(
     gossip_interval_s=0.02,
     gossip_blob_bytes_max=1024 * KIB,
     index_entries_max=50_000,
+    submission_bytes_max=128 * KIB,
+    spill_bytes_max=8 * MIB,
 )
-"""For stores that a network lies before: they need some milliseconds anyway."""
-
-ENGINE_ON_ETCD = replace(ENGINE, submission_bytes_max=128 * KIB, spill_bytes_max=8 * MIB)
-"""etcd keeps what it is given until it is compacted, some GiB at most."""
+"""For stores that a network lies before: they need some milliseconds anyway. etcd keeps what it is
+given until it is compacted, some GiB at most; PostgreSQL would write it twice."""
 
 
 class Heard(Protocol):
@@ -72,8 +72,7 @@ async def open_shared(order_url: str, blobs_url: str) -> AsyncIterator[SharedSto
     async with AsyncExitStack() as stack:
         order, blobs = await _open(stack, order_url, blobs_url)
         identity = await read_or_make_identity(order, SystemRandom())
-        engine = ENGINE_ON_ETCD if urlsplit(order_url).scheme in ETCD else ENGINE
-        yield SharedStorage(order, blobs, identity, engine)
+        yield SharedStorage(order, blobs, identity, ENGINE)
 
 
 def check_urls(order_url: str, blobs_url: str) -> None:
