@@ -171,15 +171,21 @@ def test_engine_is_told_how_long_records_are_kept() -> None:
     assert (told.retention_ms, told.retention_bytes, told.retention_interval_s) == (-1, 7, 300)
 
 
+def caches(told: Settings) -> tuple[int, int, int, int]:
+    """Return how much of entries, blobs, blobs that were stored of late, and pages is kept."""
+    return (
+        told.entry_cache_bytes,
+        told.blob_cache_bytes,
+        told.fresh_blob_bytes,
+        told.page_cache_bytes,
+    )
+
+
 def test_engine_is_told_how_much_to_keep_in_memory() -> None:
-    told = serve.engine_settings(BrokerSettings())
-    usual = Settings()
-    assert told.entry_cache_bytes == usual.entry_cache_bytes
-    assert told.blob_cache_bytes == usual.blob_cache_bytes
-    assert told.page_cache_bytes == usual.page_cache_bytes
+    usual = serve.engine_settings(BrokerSettings())
+    assert sum(caches(usual)) == BrokerSettings().cache_bytes_max
     told = serve.engine_settings(BrokerSettings(cache_bytes_max=900_000))
-    caches = (told.entry_cache_bytes, told.blob_cache_bytes, told.page_cache_bytes)
-    assert caches == (400_000, 400_000, 100_000)
+    assert caches(told) == (400_000, 300_000, 100_000, 100_000)
 
 
 def long_fetch(client: socket.socket, wait_ms: int) -> None:
