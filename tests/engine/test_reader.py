@@ -7,6 +7,7 @@ from lone_node import A, WatchedBlobs, WatchedOrder, make_log, running
 from test_upkeep import fill_pages
 
 from tidings.core.pages import IndexEntry
+from tidings.engine.journal import Missing
 from tidings.engine.reader import Reader
 from tidings.engine.settings import Settings
 from tidings.errors import Corrupt, OffsetOutOfRange, Unavailable, UnknownTopicOrPartition
@@ -182,6 +183,28 @@ def test_fetch_of_a_batch_that_no_index_entry_has_is_corrupt(
             monkeypatch.setattr(Reader, "find", find_nothing)
             with pytest.raises(Corrupt, match="offset 0"):
                 await log.fetch(A, Offset(0), 100)
+
+    run(main())
+
+
+def test_fetch_of_many_batches_of_which_one_or_another_always_moves_comes_to_an_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    load = Reader.load
+
+    async def find_one_moved(reader: Reader, index: list[IndexEntry]) -> list[bytes]:
+        if len(index) > 1:
+            raise Missing("one of them is not there any more")
+        return await load(reader, index)
+
+    async def main() -> None:
+        order = WatchedOrder()
+        log = make_log(order, WatchedBlobs(order))
+        async with running(log):
+            await log.append(A, b"old", create_topic=True)
+            await log.append(A, b"new")
+            monkeypatch.setattr(Reader, "load", find_one_moved)
+            assert [batch.data for batch in await log.fetch(A, Offset(0), 100)] == [b"old"]
 
     run(main())
 

@@ -1,6 +1,7 @@
 """From callers to submissions and back: order, bounds, and what each caller is told."""
 
 import asyncio
+from contextlib import nullcontext
 
 import pytest
 from lone_node import (
@@ -234,6 +235,30 @@ def test_operations_beyond_the_queue_are_refused_and_never_happen() -> None:
                 await task
             assert await log.append(A, b"later") == 4
             assert b"too many" not in await read_all(log)
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("queued_operations_max", "entry_bytes_max", "entries"),
+    [(3, 10**6, 3), (100, 350, 3), (100, 10**6, 1)],
+)
+def test_operations_that_fit_no_entry_or_queue_together_are_submitted_in_parts(
+    queued_operations_max: int, entry_bytes_max: int, entries: int
+) -> None:
+    async def main() -> None:
+        order = WatchedOrder(MemoryOrderStore(entry_bytes_max=entry_bytes_max))
+        settings = Settings(queued_operations_max=queued_operations_max)
+        log = make_log(order, WatchedBlobs(order), settings=settings)
+        names = [f"topic {number}" for number in range(8)]
+        async with running(log):
+            operations = [create_of(name) for name in names]
+            with pytest.raises(InvalidRequest) if entries > 1 else nullcontext():
+                await log._submitter.submit(operations)
+            results = await log._submitter.submit_in_parts(operations)
+            assert len(results) == len(names)
+            assert list(log.state.topics) == names
+            assert len(order.entries()) == (entries if entries > 1 else 2)
 
     run(main())
 

@@ -86,8 +86,8 @@ class Collector:
     async def _tick(self) -> bool:
         """Collect some of everything; return whether there are certainly more sections to release.
 
-        It is told in one entry, for entries make pages to collect. They have no sections, so that
-        whoever goes on at once comes to an end.
+        It is told in one entry, if that has room, for entries make pages to collect. They have no
+        sections, so that whoever goes on at once comes to an end.
         """
         self._is_cut_short = False
         released = await _try(self._release)
@@ -100,7 +100,7 @@ class Collector:
         await _try(self._rewriter.rewrite)
         if not done:
             return False
-        results = await self._submitter.submit(done)
+        results = await self._submitter.submit_in_parts(done)
         has_moved = any(
             isinstance(each, Done) and each.changed for each in results[: len(released)]
         )

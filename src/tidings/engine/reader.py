@@ -8,6 +8,7 @@ import asyncio
 from bisect import bisect_left
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from itertools import chain, repeat
 from operator import attrgetter
 from typing import TypeVar
 
@@ -38,9 +39,9 @@ from tidings.types import Offset, TopicPartition
 
 T = TypeVar("T")
 
-MOVES_MAX = 4
+MOVES_MAX = 5
 """A batch moves to its segment, moves on when its page is rewritten, once or twice, and may then be
-deleted; a reader can be too slow for all of that."""
+deleted; a reader can be too slow for all of that, after it was too slow for another batch."""
 
 _timestamp = attrgetter("max_timestamp_ms")
 
@@ -83,9 +84,11 @@ class Reader:
             Unavailable: A store that had to be asked gave no answer.
             Corrupt: A store holds something else than what was put there.
         """
+        # Of many batches one or another may have moved each time; a single one comes to rest.
+        limits = chain((size_bytes_max,), repeat(0))
 
         async def read() -> list[RecordBatch]:
-            return await self._read_all(await self._locate(name, offset, size_bytes_max))
+            return await self._read_all(await self._locate(name, offset, next(limits)))
 
         return await self._surely(name, read)
 

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from tidings.core.entry import Operation
+from tidings.core.entry import Operation, operation_size
 from tidings.core.results import Result
 from tidings.engine.journal import Journal
 from tidings.engine.lane import Lane
@@ -84,6 +84,30 @@ class Submitter:
         self._queue.append(Request(operations, future, sizes))
         self._stirred.set()
         return future
+
+    async def submit_in_parts(self, operations: Sequence[Operation]) -> list[Result]:
+        """Have operations applied in order, together where they fit one entry and the queue.
+
+        Raises:
+            InvalidRequest, Unavailable, Indeterminate: See `submit`; those before have been
+                applied, those after are not submitted.
+        """
+        results: list[Result] = []
+        for part in self._parts(operations):
+            results += await self.submit(part)
+        return results
+
+    def _parts(self, operations: Sequence[Operation]) -> list[list[Operation]]:
+        parts: list[list[Operation]] = []
+        left = 0
+        for operation in operations:
+            size = operation_size(operation)
+            if not parts or size > left or len(parts[-1]) == self._settings.queued_operations_max:
+                parts.append([])
+                left = self._journal.store.entry_bytes_max
+            parts[-1].append(operation)
+            left -= size
+        return parts
 
     async def run(self) -> None:
         """Gather and submit until cancelled."""

@@ -215,7 +215,8 @@ def _draw_cluster(plan: Plan, rng: Random) -> None:
         plan.settings,
         rewrite_live_share=rng.choice((plan.settings.rewrite_live_share, 1.0)),
         rewrite_dead_bytes_min=rng.choice((1, 1, 300, plan.settings.rewrite_dead_bytes_min)),
-        rewrite_pages_max=rng.choice((1, plan.settings.rewrite_pages_max)),
+        # Who has a hundred pages to rewrite must come to an end while the judge waits.
+        rewrite_pages_max=rng.choice((5, plan.settings.rewrite_pages_max)),
         rewrite_copied_bytes_max=rng.choice((1, plan.settings.rewrite_copied_bytes_max)),
         gossip_blob_bytes_max=rng.choice((0, 20, 10_000)),
         fresh_blob_bytes=rng.choice((0, 0, 100, plan.settings.fresh_blob_bytes)),
