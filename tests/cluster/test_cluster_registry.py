@@ -252,6 +252,27 @@ def test_broker_that_died_is_noticed(*, linked: bool, patience_s: float) -> None
 
 
 @on_virtual_time
+async def test_broker_that_has_ended_is_dead_at_once_until_it_beats_again() -> None:
+    async with cluster(Store(), 3, linked=True) as (first, second, third):
+        before = first.changes
+        first.registry.note_ended(2)
+        assert first.sees == [1, 3]
+        assert first.changes == before + 1
+        assert third.sees == [1, 2, 3]
+        await asyncio.sleep(2 * SETTINGS.beat_interval_s)
+        assert first.sees == [1, 2, 3]
+        second.task.cancel()
+        await asyncio.sleep(SETTINGS.beat_interval_s)
+        first.registry.note_ended(2)
+        await asyncio.sleep(2 * SETTINGS.beat_interval_s)
+        assert first.sees == [1, 3]
+        assert third.sees == [1, 2, 3]
+        first.registry.note_ended(2)
+        first.registry.note_ended(7)
+        assert first.sees == [1, 3]
+
+
+@on_virtual_time
 async def test_broker_that_has_been_dead_for_long_is_forgotten() -> None:
     store = Store()
     async with cluster(store, 2) as (_, second):

@@ -34,6 +34,55 @@ def test_tcp_node_that_comes_again_is_connected_again(name: str, left: str) -> N
     run_real(come_again(name, left))
 
 
+async def end_by_and_by(name: str, left: str) -> list[list[str]]:
+    """Let a node close its connection, then end; return what the one that is left took for ended.
+
+    After the first, and after the second.
+    """
+    node, former = Node(left), Node(name)
+    ended: list[str] = []
+    node.peers.end_observers.append(ended.append)
+    seen = []
+    async with running(node):
+        async with running(former):
+            introduce(node, former)
+            await until(node.peers.connected)
+            link = node.peers._links[name]
+            former.peers._links[left].close()
+            await until(lambda: node.peers._links.get(name, link) is not link)
+            seen.append(list(ended))
+        await until(lambda: ended)
+        seen.append(list(ended))
+    return seen
+
+
+@pytest.mark.parametrize(("name", "left"), [("n0", "n1"), ("n1", "n0")])
+def test_tcp_node_is_known_to_have_ended_once_nobody_listens_at_its_address(
+    name: str, left: str
+) -> None:
+    async def scene() -> None:
+        assert await end_by_and_by(name, left) == [[], [name]]
+
+    run_real(scene())
+
+
+def test_tcp_node_to_which_there_never_was_a_connection_is_not_said_to_have_ended() -> None:
+    async def scene() -> None:
+        node, other = Node("n0"), Node("n2")
+        ended: list[str] = []
+        node.peers.end_observers.append(ended.append)
+        async with running(node, other):
+            node.peers.tell({"n1": PeerAddress("127.0.0.1", 1), "n2": other.address})
+            await until(node.peers.connected)
+            # By now it has been refused by n1 as well, or n2 would have had to wait.
+            other.peers.tell({"n0": node.address})
+            other.peers.send("n0", b"later")
+            await until(lambda: node.received)
+            assert ended == []
+
+    run_real(scene())
+
+
 def test_tcp_second_connection_of_a_node_takes_the_place_of_the_first() -> None:
     async def scene() -> None:
         node = Node("n1")

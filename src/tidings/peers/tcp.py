@@ -88,6 +88,8 @@ class TcpPeers:
         # Who keeps up the connections that this node has to make.
         self._dialers: dict[str, asyncio.Task[None]] = {}
         self.refused = 0  # connections that came in and were not of a node, since the beginning
+        # Called with a node whose connection broke, and at whose address nobody listens any more.
+        self.end_observers: list[Callable[[str], None]] = []
         # When the log may complain of strangers again, in loop time.
         self._complain_at = 0.0
         self._tasks: asyncio.TaskGroup | None = None
@@ -246,6 +248,34 @@ class TcpPeers:
         if task is not None and task.cancelling():
             # A task group of Python 3.11 and 3.12 forgets it when an error comes at the same time.
             raise asyncio.CancelledError
+        if self._tasks is not None and not self._is_closed and self._is_lost(name):
+            self._tasks.create_task(self._knock(name))
+
+    def _is_lost(self, name: str) -> bool:
+        """Whether there ought to be a connection, and is none."""
+        return name in self._addresses and name not in self._links
+
+    async def _knock(self, name: str) -> None:
+        """Look whether a node whose connection broke still listens, and tell if it does not.
+
+        Only after a connection: where firewalls refuse in the name of nodes, there was none.
+        """
+        address = self._addresses[name]
+        for pause_s in (0.0, self._settings.retry_min_s):
+            # A process that ends may close its connections before it stops to listen.
+            await asyncio.sleep(pause_s)
+            try:
+                async with asyncio.timeout(self._settings.handshake_s):
+                    _, writer = await asyncio.open_connection(*address)
+                writer.transport.abort()
+            except ConnectionRefusedError:
+                if self._is_lost(name):
+                    log.info("%s has ended: nobody listens at %s:%s", name, *address)
+                    for observe in self.end_observers:
+                        observe(name)
+                return
+            except (OSError, *_NO_ADDRESS):
+                return
 
     def _deliver(self, name: str, message: bytes) -> None:
         if not self._is_closed:

@@ -3,9 +3,10 @@
 All registrations stand in one cell of the order store. A broker swaps its *beat* there, a number
 that goes up, every `beat_interval_s`; on leaving it takes itself out. No clock is compared with
 another: a broker is alive to an observer if its beat has changed within `session_s` of the
-observer's own loop time. Observers may differ for a while. Nothing depends on their agreement, for
-any broker serves any partition, and group documents are fenced by their versions: a preference
-only makes clients spread and find the same coordinator.
+observer's own loop time, and its process was not seen to have ended since. Observers may differ for
+a while. Nothing depends on their agreement, for any broker serves any partition, and group
+documents are fenced by their versions: a preference only makes clients spread and find the same
+coordinator.
 """
 
 import hashlib
@@ -93,6 +94,8 @@ class Sightings:
     def __init__(self) -> None:
         # By node id: incarnation and beat, and when these were new.
         self._seen: dict[int, tuple[str, int, float]] = {}
+        # Those whose end was seen otherwise, and the beat before.
+        self._ended: dict[int, tuple[str, int, float]] = {}
 
     def note(self, brokers: Sequence[Registration], now: float) -> None:
         """Take what the cell held just now, in loop time; who is new is alive."""
@@ -103,6 +106,18 @@ class Sightings:
                 former = (broker.incarnation, broker.beat, now)
             seen[broker.node_id] = former
         self._seen = seen
+        self._ended = {
+            node_id: beat for node_id, beat in self._ended.items() if seen.get(node_id) == beat
+        }
+
+    def note_ended(self, node_id: int) -> None:
+        """Note that a broker has ended that may have been noted."""
+        if node_id in self._seen:
+            self._ended[node_id] = self._seen[node_id]
+
+    def has_ended(self, node_id: int) -> bool:
+        """Whether a broker was seen to have ended, and has not beaten since."""
+        return node_id in self._ended
 
     def silent_s(self, node_id: int, now: float) -> float:
         """Return since when a broker has not beaten; it is one of those that were noted last."""

@@ -148,6 +148,7 @@ class Member:
         self._order: FollowedOrderStore = storage.order
         self._gossip = gossip
         registry.observers.append(self._tell_peers)
+        peers.end_observers.append(lambda name: registry.note_ended(_node_id(name)))
         self._tell_peers()
 
     def running(self, log: Log, broker: Broker) -> Sequence[Coroutine[Any, Any, None]]:

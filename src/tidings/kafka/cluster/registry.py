@@ -245,6 +245,12 @@ class Registry:
                 f" the one at {broker.host}:{broker.port}. Let each choose, or choose others"
             )
 
+    def note_ended(self, node_id: int) -> None:
+        """Take a broker for dead until it beats again: its process has ended."""
+        self._sightings.note_ended(node_id)
+        live = [each for each in self._live if self._is_alive(each)]
+        self._replace(live or [self.own])
+
     def _note_answers(self, error: Exception | None) -> None:
         """Say once that the store is away, and once that it is back."""
         if error is not None and not self._is_away:
@@ -265,6 +271,8 @@ class Registry:
         settings = self._settings
         if broker.node_id == self.own.node_id:
             return not self._is_leaving
+        if self._sightings.has_ended(broker.node_id):
+            return False
         is_linked = self._is_linked(broker.node_id)
         session_s = settings.session_s if is_linked else settings.unlinked_session_s
         return self._sightings.silent_s(broker.node_id, self._clock_s) <= session_s
