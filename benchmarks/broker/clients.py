@@ -18,7 +18,8 @@ PATIENCE_S = 120.0
 """How long one step may take; a broker that takes longer has failed."""
 
 POLL_MESSAGES = 10_000
-OLDEST, NEWEST = -2, -1
+# An offset for the oldest: to look up which it is, librdkafka waits for half a second.
+OLDEST, NEWEST = 0, -1
 TIMED_BYTES = 100
 
 
