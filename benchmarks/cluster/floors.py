@@ -25,12 +25,13 @@ SMALL_BYTES = 170
 
 LARGE_BYTES = 100 * 1024
 
-AT_A_TIME = 64
-
 TIMEOUT_S = 10.0
+
+AT_A_TIME = 64
 
 SINGLE = "one batch of 100 B at a time"
 LARGE = "one batch of 100 KiB at a time"
+MANY = f"order writes/s, {AT_A_TIME} at a time"
 
 _numbers = itertools.count()
 
@@ -41,6 +42,16 @@ Write = Callable[[bytes], Awaitable[object]]
 def measure(stack: Stack, urls: tuple[str, str], count: int) -> Figures:
     """Write `count` small things one after the other, some large ones, and many at a time."""
     return asyncio.run(_measure(stack, urls, count))
+
+
+def writes_per_s(stack: Stack, urls: tuple[str, str], count: int) -> float:
+    """Write `count` small things, many at a time."""
+
+    async def write_all() -> float:
+        async with _postgres(urls[0]) if stack.order_role == POSTGRES else _etcd(urls[0]) as write:
+            return await _many(write, Random(1).randbytes(SMALL_BYTES), count)
+
+    return asyncio.run(write_all())
 
 
 async def _measure(stack: Stack, urls: tuple[str, str], count: int) -> Figures:
@@ -59,14 +70,14 @@ async def _measure(stack: Stack, urls: tuple[str, str], count: int) -> Figures:
                 )
             ]
             return _figures(await _one_by_one(write, small, count), large_s) | {
-                "order writes/s, 64 at a time": await _many(write, small, count * 8)
+                MANY: await _many(write, small, count * 8)
             }
     async with _etcd(order) as write, _s3(blobs) as write_blob:
         small_s = await _one_by_one(write, small, count)
         puts_s = await _one_by_one(write_blob, large, count // 4)
         both_s = [one + other for one, other in zip(puts_s, small_s, strict=False)]
         return _figures(small_s, both_s) | {
-            "order writes/s, 64 at a time": await _many(write, small, count * 8),
+            MANY: await _many(write, small, count * 8),
             **latencies("S3 put of 100 KiB", puts_s),
             **latencies("S3 put of 170 B", await _one_by_one(write_blob, small, count // 4)),
         }

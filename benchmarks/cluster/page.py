@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from table import Table
 
-from cluster import loads
+from cluster import limited, loads
 from cluster.tuning import CHOICES
 from cluster.watching import CORES, saturated
 
@@ -27,6 +27,8 @@ ABOUT = """
   nearly all the time, the order store is the limit; with no idle cores left, who uses most is.
 - *For 1,000 batches*: what brokers count themselves (beats not included), and what etcd, the S3
   server and PostgreSQL count of all they were asked.
+- *Limit*: what the order store may use of a core, all its processes together, while the machine has
+  the rest; here the store is the limit by itself.
 - *kill -9*: of the broker that publishes for all. Another broker is sent a record at once;
   librdkafka has to find out by itself who leads the partition now.
 """
@@ -35,10 +37,13 @@ ABOUT = """
 class Tables:
     """What is told of brokers on one kind of stores."""
 
-    def __init__(self) -> None:
+    def __init__(self, order_role: str) -> None:
+        """`order_role` is what keeps the order."""
+        self._order_role = order_role
         self.reached = Table([*COLUMNS, FLOOR], FLOOR)
         self.cores = Table(COLUMNS, NONE)
         self.asked = Table(COLUMNS, NONE)
+        self.limited = Table(limited.columns(order_role), NONE)
         self.choices = {
             name: Table(list(choice.values), choice.reference) for name, choice in CHOICES.items()
         }
@@ -56,6 +61,8 @@ class Tables:
             _shown(f"Cores in use with {loads.CONNECTIONS} connections at work.", self.cores),
             *self._limits(),
             _shown("The same load, for 1,000 batches.", self.asked),
+            _shown(f"{limited.BROKERS} brokers on an order store with a limit.", self.limited),
+            *limited.told(self._order_role, self.limited),
         ]
         for name, table in self.choices.items():
             choice = CHOICES[name]

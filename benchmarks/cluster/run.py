@@ -23,7 +23,7 @@ from confluent_kafka import KafkaException
 from table import Table
 
 from clients import Failed
-from cluster import apart, failover, floors, history, loads
+from cluster import apart, failover, floors, history, limited, loads
 from cluster.brokers import brokers_on
 from cluster.loads import QUICK, TINY, Load
 from cluster.page import ALL, COLUMNS, FLOOR, ONE, Tables, page
@@ -31,7 +31,13 @@ from cluster.stacks import STACKS, Stack
 from cluster.tuning import CHOICES
 from tidings.errors import TidingsError
 
-LOAD, APART, FAILOVER, HISTORY = SCENARIOS = ("load", "apart", "failover", "history")
+LOAD, APART, FAILOVER, LIMITED, HISTORY = SCENARIOS = (
+    "load",
+    "apart",
+    "failover",
+    "limited",
+    "history",
+)
 """What is measured if nothing else is said; what `CHOICES` has is only if it is."""
 
 FAILURES = (
@@ -56,13 +62,18 @@ class Benchmark:
         self._rounds: int = wanted.rounds
         self._scenarios: Sequence[str] = wanted.scenarios
         self._markdown: Path | None = wanted.markdown
-        self._tables = {stack.name: Tables() for stack in stacks}
+        self._tables = {stack.name: Tables(stack.order_role) for stack in stacks}
         self._load_averages: list[float] = []
         self._names = (f"place{number}" for number in range(10**6))
 
     def run(self) -> None:
         """Measure everything that is wanted."""
-        each_round = {LOAD: self._load_sizes, APART: self._read_apart, FAILOVER: self._kill}
+        each_round = {
+            LOAD: self._load_sizes,
+            APART: self._read_apart,
+            FAILOVER: self._kill,
+            LIMITED: self._limit,
+        }
         each_round |= {name: partial(self._choose, name) for name in CHOICES}
         for number in range(self._rounds):
             for stack in self._stacks:
@@ -103,6 +114,10 @@ class Benchmark:
     def _kill(self, stack: Stack, table: Table) -> None:
         with brokers_on(self._new_place(stack), len(COLUMNS)) as brokers:
             table.add(ALL, failover.measure(brokers, self._load.kills))
+
+    def _limit(self, stack: Stack, _: Table) -> None:
+        table = self._tables[stack.name].limited
+        limited.measure(stack, self._new_place(stack), self._load, table)
 
     def _start_late(self, stack: Stack, table: Table) -> None:
         table.add(ONE, history.measure(self._new_place(stack), self._load.histories))

@@ -10,7 +10,7 @@ import pytest
 from obtaining import obtained
 from table import Table
 
-from cluster import tuned, tuning, watching
+from cluster import limited, stacks, tuned, tuning, watching
 from tidings.kafka.cluster import storage
 from tidings.stores.etcd.order import EtcdOrderStore
 from tidings.stores.postgres.order import PostgresOrderStore
@@ -72,6 +72,29 @@ def cores(brokers: float, nobody: float, appending: float) -> dict[str, float]:
 )
 def test_what_was_saturated_is_told(found: dict[str, float], limit: str) -> None:
     assert limit in watching.saturated(found, 2)
+
+
+def test_order_store_that_uses_all_that_it_may_is_what_was_saturated() -> None:
+    table = Table(limited.columns(stacks.ETCD), "")
+    table.add("0.15 cores", cores(0.3, 1.2, 0.8) | {watching.cores_of(stacks.ETCD): 0.149})
+    table.add("0.3 cores", cores(0.6, 0.9, 0.7) | {watching.cores_of(stacks.ETCD): 0.2})
+    low, high = limited.told(stacks.ETCD, table)
+    assert "Saturated with 0.15 cores: etcd, which used all that it may, 0.15 cores" in low
+    assert "Saturated with 0.3 cores: neither cores" in high
+
+
+def test_process_with_a_limit_is_in_a_control_group_as_long_as_that_is_wanted() -> None:
+    with subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE) as process:
+        groups = Path(f"/proc/{process.pid}/cgroup")
+        before = groups.read_text()
+        try:
+            with limited.limited([process.pid], 0.5):
+                assert "tidings-benchmark" in groups.read_text()
+            assert groups.read_text() == before
+        except OSError as error:
+            pytest.skip(f"no control group can be made here: {error}")
+        finally:
+            process.communicate()
 
 
 def lingers(single: dict[str, float], steady: dict[str, float]) -> Table:
