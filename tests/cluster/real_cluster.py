@@ -5,7 +5,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import databases
@@ -87,7 +87,7 @@ def cluster_on(kind: str) -> Iterator[RealCluster]:
         for broker in found:
             broker.await_ready()
         cluster = RealCluster(order, blobs, found, metrics_ports)
-        until(lambda: len(leaders_known_by(found[0])) == BROKERS)
+        until(lambda: all_know(found, BROKERS))
         yield cluster
 
 
@@ -120,6 +120,15 @@ def leaders_known_by(broker: Server) -> list[str]:
     """Return the addresses of all brokers that one tells its clients of."""
     metadata = admin_of(broker.address).list_topics(timeout=PATIENCE_S)
     return sorted(f"{each.host}:{each.port}" for each in metadata.brokers.values())
+
+
+def all_know(brokers: Sequence[Server], count: int) -> bool:
+    """Whether each of these brokers tells its clients of so many.
+
+    They learn of it by turns, within a second; librdkafka fails calls to a broker that another one
+    has not heard of.
+    """
+    return all(len(leaders_known_by(each)) == count for each in brokers)
 
 
 def create_topic(cluster: RealCluster, topic: str) -> None:

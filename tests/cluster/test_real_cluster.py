@@ -13,11 +13,11 @@ from real_cluster import (
     Load,
     Member,
     RealCluster,
+    all_know,
     cluster_on,
     committed,
     coordinator_of,
     create_topic,
-    leaders_known_by,
     leaders_of,
     numbers,
     quiet,
@@ -52,7 +52,7 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[RealCluster]:
 @pytest.fixture
 def topic(cluster: RealCluster) -> str:
     """Return the name of a new topic."""
-    until(lambda: len(leaders_known_by(cluster.brokers[0])) == BROKERS)
+    until(lambda: all_know(cluster.brokers, BROKERS))
     name = f"news-{next(_topic_numbers)}"
     create_topic(cluster, name)
     return name
@@ -74,11 +74,11 @@ def test_cluster_goes_on_without_a_broker_that_was_killed(cluster: RealCluster, 
     with Load(cluster, topic, is_idempotent=True).running() as load:
         load.await_more()
         victim.kill()
-        until(lambda: len(leaders_known_by(cluster.brokers[0])) == BROKERS - 1)
+        until(lambda: all_know([cluster.brokers[0], cluster.brokers[2]], BROKERS - 1))
         load.await_more()
         victim.start()
         load.await_more()
-        until(lambda: len(leaders_known_by(cluster.brokers[0])) == BROKERS)
+        until(lambda: all_know(cluster.brokers, BROKERS))
     assert load.failures == []
     assert numbers(read_all(cluster.bootstrap, topic)) == numbers(load.acknowledged)
 
@@ -92,7 +92,7 @@ def test_cluster_is_restarted_broker_by_broker_without_a_failed_produce(
             broker.stop()
             broker.start()
     assert load.failures == []
-    until(lambda: len(leaders_known_by(cluster.brokers[0])) == BROKERS)
+    until(lambda: all_know(cluster.brokers, BROKERS))
     assert {*read_all(cluster.bootstrap, topic)} == {*load.acknowledged}
 
 
@@ -112,11 +112,11 @@ def test_group_goes_on_with_another_coordinator(
             before = committed(cluster, group, topic)
             victim.kill() if fault == "kill" else victim.pause()
             others = [broker for broker in cluster.brokers if broker is not victim]
-            until(lambda: len(leaders_known_by(others[0])) == BROKERS - 1)
+            until(lambda: all_know(others, BROKERS - 1))
             until(lambda: has_moved_on(cluster, group, topic, before))
             after = committed(cluster, group, topic)
             victim.start() if fault == "kill" else victim.resume()
-            until(lambda: len(leaders_known_by(others[0])) == BROKERS)
+            until(lambda: all_know(cluster.brokers, BROKERS))
             until(lambda: has_moved_on(cluster, group, topic, after))
         until(lambda: {*load.acknowledged} <= {*first.values, *second.values})
     assert load.failures == []

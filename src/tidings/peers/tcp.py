@@ -269,7 +269,8 @@ class TcpPeers:
                     _, writer = await asyncio.open_connection(*address)
                 writer.transport.abort()
             except ConnectionRefusedError:
-                if self._is_lost(name):
+                # Meanwhile it may have come again, to another address.
+                if self._is_lost(name) and self._addresses[name] == address:
                     log.info("%s has ended: nobody listens at %s:%s", name, *address)
                     for observe in self.end_observers:
                         observe(name)
