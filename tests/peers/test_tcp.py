@@ -1,5 +1,7 @@
 """Nodes that come, go, move and come again."""
 
+import asyncio
+
 import pytest
 from strangers import channel_to
 from tcp_nodes import Node, introduce, run_real, running, until
@@ -79,6 +81,35 @@ def test_tcp_node_to_which_there_never_was_a_connection_is_not_said_to_have_ende
             other.peers.send("n0", b"later")
             await until(lambda: node.received)
             assert ended == []
+
+    run_real(scene())
+
+
+def test_tcp_node_that_is_forgotten_as_its_connection_breaks_harms_nobody(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def scene() -> None:
+        node, former = Node("n1"), Node("n0")
+        is_lost = node.peers._is_lost
+
+        def forget_what_is_lost(name: str) -> bool:
+            found = is_lost(name)
+            if found:
+                # Before anything that is begun now.
+                asyncio.get_running_loop().call_soon(node.peers.tell, {})
+            return found
+
+        async with running(node):
+            async with running(former):
+                introduce(node, former)
+                await until(node.peers.connected)
+                monkeypatch.setattr(node.peers, "_is_lost", forget_what_is_lost)
+            await until(lambda: node.peers.node_ids == ["n1"])
+            again = Node("n0")
+            async with running(again):
+                introduce(node, again)
+                again.peers.send("n1", b"still there")
+                await until(lambda: node.received)
 
     run_real(scene())
 

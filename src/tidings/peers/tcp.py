@@ -249,18 +249,17 @@ class TcpPeers:
             # A task group of Python 3.11 and 3.12 forgets it when an error comes at the same time.
             raise asyncio.CancelledError
         if self._tasks is not None and not self._is_closed and self._is_lost(name):
-            self._tasks.create_task(self._knock(name))
+            self._tasks.create_task(self._knock(name, self._addresses[name]))
 
     def _is_lost(self, name: str) -> bool:
         """Whether there ought to be a connection, and is none."""
         return name in self._addresses and name not in self._links
 
-    async def _knock(self, name: str) -> None:
+    async def _knock(self, name: str, address: PeerAddress) -> None:
         """Look whether a node whose connection broke still listens, and tell if it does not.
 
         Only after a connection: where firewalls refuse in the name of nodes, there was none.
         """
-        address = self._addresses[name]
         for pause_s in (0.0, self._settings.retry_min_s):
             # A process that ends may close its connections before it stops to listen.
             await asyncio.sleep(pause_s)
